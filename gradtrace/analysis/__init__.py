@@ -1,0 +1,3 @@
+"""Results that follow from a finished graph."""
+
+__all__: list[str] = []

@@ -1,0 +1,97 @@
+"""The contract of a backend, with the way to find one."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Protocol, runtime_checkable
+
+from gradtrace.errors import BackendError
+from gradtrace.tape import Options, Tape
+
+__all__ = ["Backend", "Plugin", "backends_for", "plugins"]
+
+GROUPS = ("gradtrace.backends", "gradtrace.renderers")
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """Records a tape from one framework.
+
+    Declared as an entry point in the group `gradtrace.backends` that names a class, or a
+    function, which makes a backend when called without arguments.
+    """
+
+    name: str
+    framework: str
+    """Name of the module without which there is nothing to record, such as `torch`."""
+
+    def recognizes(self, value: object) -> bool:
+        """Tell whether `value` is a model or a tensor of this framework."""
+        ...
+
+    def record(
+        self, tape: Tape, options: Options, model: Any = None
+    ) -> AbstractContextManager[None]:
+        """Return a context that records what runs in it, and fills `tape` as it ends."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """An entry point, loaded or broken."""
+
+    group: str
+    name: str
+    origin: str
+    """The distribution that declares it."""
+    loaded: Any = None
+    error: str | None = None
+
+
+def plugins(group: str) -> list[Plugin]:
+    """Load every plugin of `group`, keeping a broken one from breaking the rest."""
+    found = sorted(entry_points(group=group), key=lambda point: point.name)
+    return [_load(group, point) for point in found]
+
+
+def _load(group: str, point: EntryPoint) -> Plugin:
+    origin = point.dist.name if point.dist else "unknown"
+    try:
+        return Plugin(group, point.name, origin, loaded=point.load()())
+    except Exception as error:  # whatever a stranger's module raises while it is imported
+        reason = f"{type(error).__name__}: {error}"
+        if isinstance(error, ModuleNotFoundError):
+            reason += f"; pip install 'gradtrace[{point.name}]' may provide it"
+        return Plugin(group, point.name, origin, error=reason)
+
+
+def backends_for(model: object, name: str | None) -> list[Backend]:
+    """Return the backends that a trace starts: the one named, the one that knows the model, or all.
+
+    Without a name and a model, all backends are returned whose framework is already imported:
+    a trace of NumPy code does not import torch.
+    """
+    points = {point.name: point for point in entry_points(group=GROUPS[0])}
+    if name is not None and name not in points:
+        raise BackendError(f"no backend is named {name!r}; installed: {_listed(points)}")
+    found = [_load(GROUPS[0], point) for key, point in points.items() if name in (None, key)]
+    working: list[Backend] = [plugin.loaded for plugin in found if plugin.loaded is not None]
+    broken = "".join(f"; {plugin.name} is broken ({plugin.error})" for plugin in found if plugin.error)
+    if model is not None:
+        fitting = [backend for backend in working if backend.recognizes(model)]
+        if not fitting:
+            raise BackendError(
+                f"no backend recognizes a model of type {type(model).__qualname__!r}; "
+                f"pass a model of {_listed(points)}, or no model at all{broken}"
+            )
+        return fitting[:1]
+    if name is not None and not working:
+        raise BackendError(f"backend {name!r} cannot be used{broken}")
+    return working if name else [b for b in working if b.framework in sys.modules]
+
+
+def _listed(points: dict[str, EntryPoint]) -> str:
+    return ", ".join(repr(name) for name in sorted(points)) or "none (pip install 'gradtrace[torch]')"

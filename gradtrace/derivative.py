@@ -1,0 +1,125 @@
+"""The local derivative on an edge."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from gradtrace.errors import DerivativeError
+
+__all__ = ["LIMIT", "STRUCTURES", "LocalDerivative"]
+
+STRUCTURES = ("identity", "scaled", "diagonal", "dense", "operator", "zero")
+
+LIMIT = 2**20
+"""Elements up to which a Jacobian is recorded, or made by `LocalDerivative.dense()`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalDerivative:
+    """∂result/∂operand at the recorded point, in its cheapest true structure.
+
+    | structure  | Jacobian, with the result and the operand flattened | `array`              |
+    |------------|------------------------------------------------------|----------------------|
+    | `identity` | I                                                    | None                 |
+    | `scaled`   | c·I                                                  | c, shape ()          |
+    | `diagonal` | diag(d)                                              | d, shape of operand  |
+    | `dense`    | any                                                  | (*result, *operand)  |
+    | `operator` | known only by what it did to the upstream gradient   | None                 |
+    | `zero`     | 0                                                    | None                 |
+
+    >>> relu = LocalDerivative("diagonal", (3,), (3,), array=np.array([0.0, 1.0, 1.0]))
+    >>> relu.pullback(np.array([5.0, 6.0, 7.0]))
+    array([0., 6., 7.])
+    >>> relu.dense().shape
+    (3, 3)
+    """
+
+    structure: str
+    result_shape: tuple[int, ...]
+    operand_shape: tuple[int, ...]
+    array: npt.NDArray[np.generic] | None = field(default=None, compare=False)
+    norm: float | None = None
+    """Frobenius norm of the Jacobian."""
+    estimated: bool = False
+    """Whether `norm` comes from a random probe: E‖vᵀJ‖² = ‖J‖² for v ~ N(0, I)."""
+    gain: float | None = None
+    """‖downstream‖ / ‖upstream‖; None before a backward pass, or where the upstream is 0."""
+    reason: str | None = None
+    """Why the derivative is an `operator`, where it was asked to be more."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether the Jacobian itself is known."""
+        return self.structure != "operator"
+
+    def dense(self, *, limit: int = LIMIT) -> npt.NDArray[np.generic]:
+        """Return the Jacobian, shape `(*result.shape, *operand.shape)`.
+
+        Raises `DerivativeError` where it was not recorded or has more than `limit` elements.
+        """
+        self._require_exact("dense()")
+        rows, columns = math.prod(self.result_shape), math.prod(self.operand_shape)
+        if self.structure == "dense":
+            assert self.array is not None
+            return self.array
+        if rows * columns > limit:
+            raise DerivativeError(
+                f"the dense Jacobian of shape {self.result_shape} × {self.operand_shape} has "
+                f"{rows * columns:,} elements, over the limit of {limit:,}; "
+                f"use .array of this {self.structure} derivative, or pass limit={rows * columns}"
+            )
+        jacobian: npt.NDArray[np.generic]
+        if self.structure == "zero":
+            jacobian = np.zeros((rows, columns))
+        elif self.structure == "identity":
+            jacobian = np.eye(rows)
+        elif self.structure == "scaled":
+            jacobian = np.eye(rows) * self.array
+        else:
+            assert self.array is not None
+            jacobian = np.diag(self.array.ravel())
+        return jacobian.reshape((*self.result_shape, *self.operand_shape))
+
+    def pullback(self, upstream: npt.ArrayLike) -> npt.NDArray[np.generic]:
+        """Map `upstream`, of the result's shape, to downstream, of the operand's: upstream · J.
+
+        Raises `DerivativeError` where the Jacobian was not recorded.
+        """
+        self._require_exact("pullback()")
+        gradient: npt.NDArray[np.generic] = np.asarray(upstream)
+        if gradient.shape != self.result_shape:
+            raise DerivativeError(
+                f"pullback() takes the result's shape {self.result_shape}, got {gradient.shape}"
+            )
+        if self.structure == "zero":
+            return np.zeros(self.operand_shape)
+        if self.structure == "identity":
+            return gradient.reshape(self.operand_shape)
+        assert self.array is not None
+        if self.structure == "scaled":
+            return gradient.reshape(self.operand_shape) * self.array
+        if self.structure == "diagonal":
+            return gradient.reshape(self.operand_shape) * self.array.reshape(self.operand_shape)
+        return np.tensordot(gradient, self.array, axes=gradient.ndim)
+
+    def _require_exact(self, what: str) -> None:
+        if self.exact:
+            return
+        why = self.reason or "it was traced for its gain only"
+        raise DerivativeError(
+            f"{what} needs the Jacobian of shape {self.result_shape} × {self.operand_shape}, "
+            f"which was not recorded: {why}; trace with derivatives='exact' "
+            f"(and a larger limit= where the Jacobian has over {LIMIT:,} elements)"
+        )
+
+    def __repr__(self) -> str:
+        shown = [self.structure, f"{self.result_shape} × {self.operand_shape}"]
+        if self.norm is not None:
+            shown.append(f"norm{'≈' if self.estimated else '='}{self.norm:.4g}")
+        if self.gain is not None:
+            shown.append(f"gain={self.gain:.4g}")
+        return f"LocalDerivative({', '.join(shown)})"

@@ -1,0 +1,31 @@
+"""The PyTorch backend of gradtrace."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager
+from typing import Any
+
+from gradtrace.tape import Options, Tape
+
+__all__ = ["TorchBackend"]
+
+
+class TorchBackend:
+    """Records PyTorch. Importing it does not import torch."""
+
+    name = "torch"
+    framework = "torch"
+
+    def recognizes(self, value: object) -> bool:
+        """Tell whether `value` is a module or a tensor of PyTorch."""
+        torch = sys.modules.get("torch")
+        return torch is not None and isinstance(value, torch.nn.Module | torch.Tensor)
+
+    def record(
+        self, tape: Tape, options: Options, model: Any = None
+    ) -> AbstractContextManager[None]:
+        """Return a context that records what PyTorch does in it."""
+        from gradtrace_torch.recorder import record  # the guest is imported when it comes
+
+        return record(tape, options, model)

@@ -1,0 +1,219 @@
+"""Upstream and downstream gradients, heard through hooks on autograd nodes.
+
+A pass is one backward pass of the user's. The gradients of several passes add up. Passes of
+`torch.autograd.grad` count only where no `backward()` ran: they add nothing to `.grad`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import Node
+
+from gradtrace_torch.live import Gradient, LiveCall, LiveUse, LiveValue
+from gradtrace_torch.statistics import Meter
+
+__all__ = ["Gradients"]
+
+LOST = "its gradient came in several passes that cannot be added up after the fact"
+CHANGED = "a hook on the tensor may change its gradient"
+NESTED = "part of its gradient came through a call that runs a backward pass of its own"
+
+
+class Gradients:
+    """Receives the gradients of every pass and measures each once."""
+
+    def __init__(self, meter: Meter) -> None:
+        self.meter = meter
+        self.ran = False
+        self._serial = 0
+        self._adds = False
+        """Whether the running pass is a `backward()`."""
+        self._hold = False
+        self._deaf = False
+        self._added = False
+        """Whether any pass was a `backward()`."""
+        self._open: list[LiveUse] = []
+
+    # -- hooks ---------------------------------------------------------------------------
+
+    def listen(self, call: LiveCall) -> None:
+        """Hear the gradients that arrive at the results of `call` and depart through its uses."""
+        if len(call.nodes) == 1 and len(call.results) == 1:
+            self.listen_to_node(call, [(slot, use) for use in call.uses for _, slot in use.slots])
+            return
+        heard: dict[Node, tuple[list[tuple[int, LiveValue]], list[tuple[int, LiveUse]]]] = {}
+        for value in call.results:
+            if value.edge is not None:
+                node, number = value.edge
+                if node not in heard:
+                    heard[node] = [], []
+                heard[node][0].append((number, value))
+        for use in call.uses:
+            for node, slot in use.slots:
+                if node not in heard:
+                    heard[node] = [], []
+                heard[node][1].append((slot, use))
+        call.handles = tuple(
+            [node.register_hook(self._hook(*both)) for node, both in heard.items()]
+        )
+
+    def listen_to_node(self, call: LiveCall, slots: list[tuple[int, LiveUse]]) -> None:
+        """Hear a call that made one node and one result."""
+        value = call.results[0]
+        assert value.edge is not None
+        hook = self._hook([(value.edge[1], value)], slots)
+        call.handles = (call.nodes[0].register_hook(hook),)
+
+    def listen_to_leaf(self, value: LiveValue) -> None:
+        """Hear what the leaf `value` gathers."""
+        assert value.edge is not None
+        value.handle = value.edge[0].register_hook(self._hook([(0, value)], []))
+
+    def _hook(
+        self, results: list[tuple[int, LiveValue]], slots: list[tuple[int, LiveUse]]
+    ) -> Callable[[Sequence[Tensor | None], Sequence[Tensor | None]], None]:
+        def hook(downstream: Sequence[Tensor | None], upstream: Sequence[Tensor | None]) -> None:
+            if self._deaf:
+                return
+            if torch.is_grad_enabled():  # in a pass with create_graph=True
+                with torch.no_grad():
+                    hook(downstream, upstream)
+                return
+            for number, value in results:
+                gradient = upstream[number]
+                if gradient is not None:
+                    self.arrive(value, gradient)
+            for slot, use in slots:
+                self._depart(use, downstream[slot])
+
+        return hook
+
+    # -- passes --------------------------------------------------------------------------
+
+    @contextmanager
+    def listening(
+        self, *, adds: bool, hold: bool, deaf: bool, seeds: list[tuple[LiveValue, Tensor]]
+    ) -> Iterator[None]:
+        """Receive one pass.
+
+        `hold` keeps its gradients, since another pass may add to them; a `deaf` pass, whose
+        gradients are batched, is not recorded.
+        """
+        outer = self._adds, self._hold, self._deaf
+        self._serial += 1
+        self._adds, self._hold, self._deaf = adds, hold, deaf
+        self._added |= adds
+        self.ran = True
+        with torch.no_grad():
+            for value, seed in seeds:
+                value.seed = self._total(value.seed, seed)
+        try:
+            yield
+        finally:
+            for use in self._open:
+                self._settle(use)
+            self._open.clear()
+            self._adds, self._hold, self._deaf = outer
+
+    def counts(self, gradient: Gradient | None) -> bool:
+        """Tell whether a gradient belongs in the graph."""
+        return gradient is not None and (gradient.adds or not self._added)
+
+    # -- gradients -----------------------------------------------------------------------
+
+    def arrive(self, value: LiveValue, gradient: Tensor) -> None:
+        """Record the upstream gradient of `value` in the running pass."""
+        earlier = value.gradient
+        if earlier is not None and earlier.serial == self._serial:
+            if value.is_leaf and not earlier.lost:
+                value.note = NESTED
+                value.gradient = self._total(earlier, gradient, leaf=True)
+            return
+        if len(value.uses) == 1 and value.seed is None and not value.watched:
+            use = value.uses[0]
+            if use.partial is not None and use.remaining == 0:  # deferred by `_depart`
+                use.partial = None
+                use.gradient = value.gradient = self._total(
+                    use.gradient, gradient, leaf=value.is_leaf
+                )
+                return
+            if use.gradient is not None and use.gradient.is_same(gradient):
+                if value.is_leaf:
+                    use.gradient.hold(gradient)
+                value.gradient = use.gradient
+                return
+        value.gradient = self._total(earlier, gradient, leaf=value.is_leaf)
+
+    def _depart(self, use: LiveUse, gradient: Tensor | None) -> None:
+        """Record the share that one slot of `use` passes back."""
+        shape = use.value.shape
+        if len(use.slots) == 1:
+            if gradient is None:
+                return
+            if gradient.shape == shape:
+                use.gradient = self._total(use.gradient, gradient)
+            else:  # autograd sums it to the operand's shape next: measure that, not both
+                use.partial, use.remaining = gradient, 0
+                self._open.append(use)
+            return
+        if use.remaining == 0:
+            use.remaining = len(use.slots)
+            self._open.append(use)
+        use.remaining -= 1
+        if gradient is not None:
+            share = _reduced(gradient, shape)
+            use.partial = share if use.partial is None else use.partial + share
+        if use.remaining == 0:
+            self._settle(use)
+
+    def _settle(self, use: LiveUse) -> None:
+        """Record what has come through the slots of `use`."""
+        if use.partial is not None:
+            use.gradient = self._total(use.gradient, _reduced(use.partial, use.value.shape))
+        use.partial, use.remaining = None, 0
+
+    def _total(
+        self, earlier: Gradient | None, gradient: Tensor, *, leaf: bool = False
+    ) -> Gradient:
+        """Return what earlier passes brought plus `gradient`."""
+        if earlier is not None and self._adds and not earlier.adds:
+            earlier = None
+        if earlier is not None and earlier.adds and not self._adds:
+            return earlier
+        total = gradient if earlier is None else _sum(earlier, gradient)
+        if total is None:
+            assert earlier is not None
+            earlier.lost = True
+            return earlier
+        found = Gradient(self._serial, self._adds)
+        self.meter.read(found, total, own=leaf)
+        found.mark(total)
+        if self._hold or leaf:
+            found.hold(total)
+        return found
+
+
+def _reduced(gradient: Tensor, shape: Any) -> Tensor:
+    """Return `gradient` summed to `shape`, as autograd itself does with what was broadcast."""
+    return gradient if gradient.shape == shape else gradient.sum_to_size(shape)
+
+
+def _sum(earlier: Gradient, gradient: Tensor) -> Tensor | None:
+    """Return earlier + gradient, None where the earlier one is gone.
+
+    Autograd adds to `.grad` in place, and the first gradient of a leaf often is its `.grad`:
+    then the tensor that is held already holds the sum.
+    """
+    held = earlier.held
+    if held is None or earlier.lost:
+        return None
+    if held._version == earlier.held_version:
+        return held + gradient
+    if held._version == earlier.held_version + 1 and held.data_ptr() != gradient.data_ptr():
+        return held
+    return None

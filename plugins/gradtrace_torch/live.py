@@ -1,0 +1,134 @@
+"""The run while it is running: values, their uses and the calls between them.
+
+These records are made inside the training step: what most of them share is a class attribute,
+so that making one sets little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import Node
+from torch.utils.hooks import RemovableHandle
+
+from gradtrace.derivative import LocalDerivative
+from gradtrace_torch.ops import Path
+from gradtrace_torch.sources import Place
+from gradtrace_torch.statistics import Reading
+
+__all__ = ["Edge", "Gradient", "LiveCall", "LiveUse", "LiveValue"]
+
+Edge = tuple[Node, int]
+"""An autograd node and one of its outputs in the forward pass: where a gradient arrives."""
+
+
+class Gradient(Reading):
+    """A gradient that a backward pass brought, with what tells it from another."""
+
+    held: Tensor | None = None
+    """The gradient itself, where a later pass may add to it."""
+    held_version = 0
+    lost = False
+    """Whether a later pass brought more than could be added."""
+
+    pointer = 0
+    version = 0
+
+    def __init__(self, serial: int, adds: bool) -> None:
+        self.serial = serial
+        """The pass that brought it."""
+        self.adds = adds
+        """Whether it came in a `backward()`, which adds to `.grad`."""
+
+    def mark(self, tensor: Tensor) -> None:
+        """Remember which tensor this is the reading of, without holding it."""
+        if self.tensor is not tensor and tensor.layout is torch.strided:
+            self.version = tensor._version
+            self.pointer = tensor.data_ptr()
+
+    def hold(self, tensor: Tensor) -> None:
+        """Keep the tensor, for a later pass may add to it."""
+        self.held = tensor
+        self.held_version = tensor._version
+
+    def is_same(self, tensor: Tensor) -> bool:
+        """Tell whether `tensor` is the very one that this gradient was read from."""
+        if self.tensor is tensor:
+            return True
+        return self.pointer != 0 and (
+            self.pointer == tensor.data_ptr() and self.version == tensor._version
+        )
+
+
+class LiveValue(Reading):
+    """One tensor of the run, known by its place in autograd's graph, not by holding it."""
+
+    call: LiveCall | None = None
+    edge: Edge | None = None
+    differentiable = False
+    """Whether it has, or had until it was released, an edge in autograd's graph."""
+    gradient: Gradient | None = None
+    seed: Gradient | None = None
+    watched = False
+    """Whether the gradient can change on its way: a hook of the user's is on the tensor."""
+    note: str | None = None
+    is_leaf = False
+    unseen = False
+    """Whether its tensor was never at hand, only its place in autograd's graph."""
+    handle: RemovableHandle | None = None
+    kind = ""
+    names: tuple[str, ...] = ()
+    op: str | None = None
+    place: Place | None = None
+
+    def __init__(self) -> None:
+        self.uses: list[LiveUse] = []
+        """The uses through which a gradient comes back."""
+
+
+class LiveUse:
+    """One use of a value as an operand, with the autograd slots its gradient comes back through."""
+
+    slots: tuple[tuple[Node, int], ...] = ()
+    differentiable = False
+    """Whether a gradient comes back through it."""
+    partial: Tensor | None = None
+    """What has come through some of the slots, or in a shape that autograd has yet to reduce."""
+    remaining = 0
+    """How many slots are still to come."""
+    gradient: Gradient | None = None
+    derivative: LocalDerivative | None = None
+
+    also: tuple[Path, ...] = ()
+    """Further positions of the same value, where autograd does not tell them apart."""
+
+    def __init__(self, call: LiveCall, value: LiveValue, path: Path) -> None:
+        self.call = call
+        self.value = value
+        self.path = path
+
+
+class LiveCall:
+    """One application of an operation, with the autograd nodes it made."""
+
+    handles: tuple[RemovableHandle, ...] = ()
+
+    def __init__(
+        self,
+        op: str,
+        scope: str,
+        invocations: tuple[int, ...],
+        place: Place | None,
+        function: Callable[..., Any] | None = None,
+    ) -> None:
+        self.op = op
+        self.function = function
+        self.scope = scope
+        self.invocations = invocations
+        self.place = place
+        self.uses: list[LiveUse] = []
+        self.results: list[LiveValue] = []
+        self.nodes: list[Node] = []

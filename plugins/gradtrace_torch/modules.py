@@ -1,0 +1,168 @@
+"""Where in the model a call happens, followed through global module hooks."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as hooks
+
+from gradtrace_torch.sources import name_in_frames
+
+__all__ = ["Modules", "tensors_in"]
+
+
+def tensors_in(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Tensor]]:
+    """Yield every tensor in nested lists, tuples, dicts and dataclasses, with its path."""
+    if isinstance(value, Tensor):
+        yield path, value
+    elif isinstance(value, list | tuple):
+        if type(value) is not torch.Size:
+            for index, element in enumerate(value):
+                yield from tensors_in(element, (*path, index))
+    elif isinstance(value, dict):
+        for key, element in value.items():
+            yield from tensors_in(element, (*path, key))
+    elif is_dataclass(value) and not isinstance(value, type):
+        for field in fields(value):
+            yield from tensors_in(getattr(value, field.name), (*path, field.name))
+
+
+class Modules:
+    """Names of modules and their tensors, and the stack of modules that are running.
+
+    `on_output(module, output)` is called as each module returns, still inside its scope.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module | None,
+        frame: FrameType | None,
+        on_output: Callable[[nn.Module, Any], None],
+    ) -> None:
+        self.names: dict[int, str] = {}
+        self.parameters: dict[int, list[str]] = {}
+        self.buffers: dict[int, list[str]] = {}
+        self._arguments: dict[int, tuple[weakref.ref[Tensor], str]] = {}
+        self.compiled = False
+        self.muted = False
+        """Whether modules run for our sake, not the user's."""
+        self.scope = ""
+        self.invocations: tuple[int, ...] = ()
+        self._roots: list[nn.Module] = []  # keeps the ids in the tables above valid
+        self._stack: list[tuple[nn.Module, str, tuple[int, ...]]] = []
+        self._serial = 0
+        self._frame = frame
+        self._on_output = on_output
+        self._thread = threading.get_ident()
+        if model is not None:
+            self.register(model, "")
+
+    def register(self, root: nn.Module, prefix: str) -> None:
+        """Give the modules and tensors of `root` their dotted names."""
+        self._roots.append(root)
+        for name, module in root.named_modules(remove_duplicate=False):
+            self.compiled |= type(module).__name__ == "OptimizedModule"
+            self.names.setdefault(id(module), _dotted(prefix, name))
+        for table, named in (
+            (self.parameters, root.named_parameters(remove_duplicate=False)),
+            (self.buffers, root.named_buffers(remove_duplicate=False)),
+        ):
+            for name, tensor in named:
+                table.setdefault(id(tensor), []).append(_dotted(prefix, name))
+
+    def install(self) -> list[Any]:
+        """Begin to follow modules; return the handles that end it."""
+        return [
+            hooks.register_module_forward_pre_hook(self._enter),
+            hooks.register_module_forward_hook(self._leave, always_call=True),
+        ]
+
+    def _foreign(self) -> bool:
+        """Tell whether this is another thread, or a forward run again for a backward pass."""
+        return (
+            self.muted
+            or threading.get_ident() != self._thread
+            or torch._C._current_graph_task_id() != -1
+        )
+
+    def _enter(self, module: nn.Module, arguments: tuple[Any, ...]) -> None:
+        if self._foreign():
+            return
+        self._stack.append((module, self.scope, self.invocations))
+        name = self.names.get(id(module))
+        if name is None:
+            name = self._name_late(module)
+        if len(self._stack) == 1 or not self._arguments:
+            self._name_arguments(module, arguments)
+        self._serial += 1
+        self.scope = name
+        self.invocations = (*self.invocations, self._serial) if name else ()
+
+    def _leave(self, module: nn.Module, arguments: Any, output: Any) -> None:
+        if self._foreign() or not any(entry[0] is module for entry in self._stack):
+            return
+        self._on_output(module, output)
+        while True:  # a module that raised may have left inner ones behind
+            inner, self.scope, self.invocations = self._stack.pop()
+            if inner is module:
+                return
+
+    def _name_late(self, module: nn.Module) -> str:
+        """Name a module that is not registered in a known one: held in a plain list, or a root."""
+        if self._stack[:-1]:
+            owner, prefix = self._stack[-2][0], self.scope
+            name = _dotted(prefix, _attribute(owner, module) or _class_name(module))
+        else:
+            name = name_in_frames(module, self._frame) or _class_name(module)
+        self.register(module, name)
+        return name
+
+    def _name_arguments(self, module: nn.Module, arguments: tuple[Any, ...]) -> None:
+        """Remember what the forward method of the outermost module calls its tensors."""
+        try:
+            bound = inspect.signature(module.forward).bind_partial(*arguments).arguments
+        except (TypeError, ValueError):
+            return
+        for path, tensor in tensors_in(bound):
+            first, *rest = path
+            name = f"{first}" + "".join(f"[{part}]" for part in rest)
+            self._arguments[id(tensor)] = (weakref.ref(tensor), name)
+
+    def argument(self, tensor: Tensor) -> str | None:
+        """Return what the forward method of the outermost module calls `tensor`."""
+        reference, name = self._arguments.get(id(tensor), (None, None))
+        return name if reference is not None and reference() is tensor else None
+
+
+def _dotted(prefix: str, name: str) -> str:
+    """Join two dotted names; what `torch.compile` wraps around a module is left out."""
+    parts = [part for part in f"{prefix}.{name}".split(".") if part and part != "_orig_mod"]
+    return ".".join(parts)
+
+
+def _class_name(module: nn.Module) -> str:
+    return type(module).__name__
+
+
+def _attribute(owner: nn.Module, module: nn.Module) -> str | None:
+    """Return the name under which `owner` holds `module` outside its registry."""
+    for name, held in vars(owner).items():
+        if held is module:
+            return name
+        if isinstance(held, list | tuple):
+            for index, element in enumerate(held):
+                if element is module:
+                    return f"{name}.{index}"
+        elif isinstance(held, dict) and not name.startswith("_"):
+            for key, element in held.items():
+                if element is module:
+                    return f"{name}.{key}"
+    return None

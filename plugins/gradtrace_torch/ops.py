@@ -1,0 +1,142 @@
+"""What is known of an operation before it runs: its name, its operands' names, what it may change."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["Op", "Path", "node_op", "op_of", "operand_name"]
+
+Path = tuple[Any, ...]
+"""Where a tensor stands in a call: position or argument name, then indices into containers."""
+
+_QUIET = frozenset(
+    """
+    __array__ __bool__ __contains__ __deepcopy__ __dir__ __float__ __format__ __hash__ __index__
+    __int__ __iter__ __len__ __reduce_ex__ __repr__ __setstate__ __str__ _is_view _version
+    apply_ as_subclass_ data_ptr dense_dim dim dim_order element_size get_device grad_dtype has_names
+    is_coalesced is_complex is_conj is_contiguous is_cuda is_distributed is_floating_point
+    is_inference is_neg is_nonzero is_pinned is_same_size is_set_to is_shared is_signed is_sparse
+    item itemsize map_ names nbytes ndim ndimension nelement numel numpy q_scale
+    q_zero_point qscheme requires_grad_ retain_grad share_memory_ size sparse_dim storage
+    storage_offset storage_type stride tolist type_as_ untyped_storage unflatten_names allclose equal
+    is_tensor is_storage is_grad_enabled result_type can_cast is_inference_mode_enabled
+    register_post_accumulate_grad_hook
+    """.split()
+)
+"""Functions that read or tell, and make no tensor."""
+
+_INPLACE = frozenset(
+    """
+    alpha_dropout celu dropout dropout1d dropout2d dropout3d elu feature_alpha_dropout hardsigmoid
+    hardswish hardtanh leaky_relu mish relu relu6 rrelu selu silu threshold
+    """.split()
+)
+"""Functions with an argument `inplace`."""
+
+_TENSOR_GETTERS = frozenset({"T", "H", "mT", "mH", "real", "imag", "data"})
+
+
+class Op:
+    """One operation, described once for the process."""
+
+    __slots__ = ("function", "mutates", "name", "role", "takes_inplace")
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        spelled = _spelling(function)
+        self.role = _role(function, spelled)
+        self.mutates = spelled == "__setitem__" or bool(re.search(r"[a-z0-9]_$|^__i\w+__$", spelled))
+        self.takes_inplace = spelled in _INPLACE
+        self.name = spelled.strip("_") + ("_" if re.search(r"[a-z0-9]_$", spelled) else "")
+
+
+_OPS: dict[Callable[..., Any], Op] = {}
+
+
+def op_of(function: Callable[..., Any]) -> Op:
+    """Return the description of `function`.
+
+    >>> op_of(torch.Tensor.__rsub__).name, op_of(torch.relu_).mutates
+    ('rsub', True)
+    """
+    op = _OPS.get(function)
+    if op is None:
+        op = _OPS[function] = Op(function)
+    return op
+
+
+def _spelling(function: Callable[..., Any]) -> str:
+    name = getattr(function, "__name__", None) or type(function).__name__
+    if name in ("__get__", "__set__", "__delete__"):  # a property such as Tensor.T
+        described: str = function.__self__.__name__  # type: ignore[attr-defined]
+        return described
+    return str(name)
+
+
+def _role(function: Callable[..., Any], spelled: str) -> str:
+    """Return `call`, `quiet`, or which part of automatic differentiation this is.
+
+    `backward` and `grad` run it, `hook` asks to hear it, `stored` reads what it left.
+    """
+    if function in (Tensor.backward, torch.autograd.backward):
+        return "backward"
+    if function is torch.autograd.grad:
+        return "grad"
+    if function is Tensor.register_hook:
+        return "hook"
+    kind = getattr(function, "__name__", "")
+    if kind == "__get__":
+        return {"grad": "stored"}.get(spelled, "call" if spelled in _TENSOR_GETTERS else "quiet")
+    if kind in ("__set__", "__delete__"):
+        return "quiet"
+    return "quiet" if spelled in _QUIET else "call"
+
+
+def node_op(name: str) -> str:
+    """Return the operation of an autograd node: what its name says without `Backward`.
+
+    >>> node_op("AddmmBackward0"), node_op("MyFunctionBackward"), node_op("torch::autograd::CopySlices")
+    ('addmm', 'MyFunction', 'copy_slices')
+    """
+    stem = name.rsplit("::", 1)[-1]
+    if re.search(r"Backward\d+$", stem) or not stem.endswith("Backward"):
+        stem = re.sub(r"Backward\d*$", "", stem)
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", stem).lower() or "call"
+    return stem.removesuffix("Backward") or "call"
+
+
+def operand_name(function: Callable[..., Any] | None, path: Path) -> str:
+    """Return what the operand at `path` is called: the argument's name, else its position.
+
+    >>> operand_name(torch.nn.functional.linear, (1,)), operand_name(torch.cat, (0, 1))
+    ('weight', 'tensors[1]')
+    """
+    first = path[0]
+    name = str(first)
+    if isinstance(first, int) and function is not None:
+        names = _argument_names(function)
+        name = names[first] if first < len(names) else name
+    return name if len(path) == 1 else name + "".join(f"[{index}]" for index in path[1:])
+
+
+@lru_cache(maxsize=4096)
+def _argument_names(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the names of the positional arguments, from the signature or torch's own schema."""
+    if inspect.isfunction(function) and not hasattr(function, "__wrapped__"):
+        parameters = inspect.signature(function).parameters.values()
+        if not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+            return tuple(p.name for p in parameters)
+    spelled = op_of(function).name
+    try:
+        schemas = torch._C._jit_get_schemas_for_operator(f"aten::{spelled}")
+    except RuntimeError:
+        return ()
+    names = [tuple(argument.name for argument in schema.arguments) for schema in schemas]
+    return max(names, key=len) if names else ()

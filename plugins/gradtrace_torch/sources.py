@@ -1,0 +1,86 @@
+"""The user's line behind a call, found without decoding it inside the step."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import CodeType, FrameType
+from typing import Any
+
+import torch
+
+import gradtrace
+from gradtrace.tape import Source
+
+__all__ = ["Place", "decode", "name_in_frames", "place", "user_frame"]
+
+Place = tuple[CodeType, int]
+"""A code object and the index of the instruction in it."""
+
+_HIDDEN = tuple(
+    os.path.dirname(os.path.abspath(file)) + os.sep for file in (torch.__file__, gradtrace.__file__, __file__)
+)
+_hidden: dict[CodeType, bool] = {}
+
+
+def _is_hidden(code: CodeType) -> bool:
+    hidden = _hidden.get(code)
+    if hidden is None:
+        file = code.co_filename
+        hidden = _hidden[code] = file.startswith(_HIDDEN) or file.startswith("<frozen")
+    return hidden
+
+
+def place(depth: int) -> Place | None:
+    """Return the innermost place, from `depth` frames above, that is neither torch's nor ours."""
+    frame: FrameType | None = sys._getframe(depth)
+    while frame is not None and _is_hidden(frame.f_code):
+        frame = frame.f_back
+    return None if frame is None else (frame.f_code, frame.f_lasti)
+
+
+def decode(where: Place | None) -> Source | None:
+    """Return file, line and function of a place."""
+    if where is None:
+        return None
+    code, instruction = where
+    line = _lines(code).get(instruction, code.co_firstlineno)
+    return Source(code.co_filename, line, code.co_qualname)
+
+
+_line_tables: dict[CodeType, dict[int, int]] = {}
+
+
+def _lines(code: CodeType) -> dict[int, int]:
+    if code not in _line_tables:
+        spans = [(start, end, line) for start, end, line in code.co_lines() if line is not None]
+        _line_tables[code] = {
+            offset: line for start, end, line in spans for offset in range(start, end, 2)
+        }
+    return _line_tables[code]
+
+
+def name_in_frames(value: Any, outermost: FrameType | None) -> str | None:
+    """Return the name of the user's variable that holds `value`, in the outermost frame that has one."""
+    found = None
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if not _is_hidden(frame.f_code):
+            for name, held in frame.f_locals.items():
+                if held is value and name.isidentifier() and not name.startswith("_"):
+                    found = name
+                    break
+        if frame is outermost:
+            break
+        frame = frame.f_back
+    return found
+
+
+def user_frame(depth: int) -> FrameType | None:
+    """Return the innermost frame, from `depth` frames above, that is the user's."""
+    frame: FrameType | None = sys._getframe(depth)
+    while frame is not None and (
+        _is_hidden(frame.f_code) or frame.f_code.co_filename.endswith("contextlib.py")
+    ):
+        frame = frame.f_back
+    return frame

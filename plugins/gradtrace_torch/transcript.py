@@ -1,0 +1,106 @@
+"""From the run as it was lived to the framework-free tape."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gradtrace.derivative import LocalDerivative
+from gradtrace.summary import Summary
+from gradtrace.tape import Call, Leaf, Use, Value
+from gradtrace_torch.gradients import CHANGED, LOST, NESTED, Gradients
+from gradtrace_torch.live import Gradient, LiveCall, LiveUse, LiveValue
+from gradtrace_torch.ops import operand_name
+from gradtrace_torch.sources import decode
+from gradtrace_torch.statistics import Meter
+
+__all__ = ["transcribe"]
+
+
+def transcribe(
+    steps: Sequence[LiveValue | LiveCall], meter: Meter, gradients: Gradients
+) -> list[Leaf | Call]:
+    """Return the `steps` of a finished run as those of a tape."""
+    meter.resolve()
+    scribe = _Scribe(meter, gradients)
+    return [
+        scribe.leaf(step) if isinstance(step, LiveValue) else scribe.call(step) for step in steps
+    ]
+
+
+class _Scribe:
+    """Turns live records into those of a tape, each value once."""
+
+    def __init__(self, meter: Meter, gradients: Gradients) -> None:
+        self._meter = meter
+        self._gradients = gradients
+        self._values: dict[LiveValue, Value] = {}
+
+    def leaf(self, live: LiveValue) -> Leaf:
+        return Leaf(live.kind, live.names, self.value(live), live.op, decode(live.place))
+
+    def call(self, live: LiveCall) -> Call:
+        results = [self.value(value) for value in live.results]
+        upstream = _joint_norm(results)
+        uses = [self.use(use, upstream) for use in live.uses]
+        source = decode(live.place)
+        return Call(live.op, results, uses, live.scope, live.invocations, source)
+
+    def value(self, live: LiveValue) -> Value:
+        if live not in self._values:
+            self._values[live] = Value(
+                summary=self._meter.summary(live),
+                upstream=self.gradient(live.gradient),
+                seed=self.gradient(live.seed),
+                differentiable=live.differentiable,
+                note=self.note(live),
+            )
+        return self._values[live]
+
+    def use(self, live: LiveUse, upstream: float | None) -> Use:
+        function = live.call.function
+        name = operand_name(function, live.path)
+        for path in live.also:
+            name += f"+{operand_name(function, path)}"
+        value, downstream = self.value(live.value), self.gradient(live.gradient)
+        if not live.differentiable:
+            return Use(name, value, None, downstream)
+        gain = _gain(downstream, upstream)
+        if live.derivative is not None:
+            return Use(name, value, replace(live.derivative, gain=gain), downstream)
+        shapes = _result_shape(live.call), tuple(live.value.shape)
+        return Use(name, value, LocalDerivative("operator", *shapes, gain=gain), downstream)
+
+    def gradient(self, live: Gradient | None) -> Summary | None:
+        if live is None or live.lost or not self._gradients.counts(live):
+            return None
+        return self._meter.summary(live)
+
+    def note(self, live: LiveValue) -> str | None:
+        if live.note is not None:
+            return live.note
+        seen = [live.gradient, *(use.gradient for use in live.uses)]
+        if any(gradient is not None and gradient.lost for gradient in seen):
+            return LOST
+        if live.is_leaf and live.gradient is not None and not any(seen[1:]) and not live.seed:
+            return NESTED
+        return CHANGED if live.watched else None
+
+
+def _joint_norm(results: list[Value]) -> float | None:
+    """Return the norm of the upstream gradients of all results together."""
+    norms = [value.upstream.norm for value in results if value.upstream is not None]
+    known = [norm for norm in norms if norm is not None]
+    return math.hypot(*known) if known else None
+
+
+def _gain(downstream: Summary | None, upstream: float | None) -> float | None:
+    if downstream is None or downstream.norm is None or not upstream:
+        return None
+    return downstream.norm / upstream
+
+
+def _result_shape(call: LiveCall) -> tuple[int, ...]:
+    shapes = [tuple(value.shape) for value in call.results if value.differentiable]
+    return shapes[0] if len(shapes) == 1 else (sum(math.prod(shape) for shape in shapes),)
