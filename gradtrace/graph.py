@@ -101,7 +101,8 @@ class Graph(nx.MultiDiGraph):
         edges: list[EdgeRecord],
     ) -> Graph:
         """Return the graph with these graph attributes, nodes and edges."""
-        graph = cls(**attributes)
+        graph = cls()
+        graph.graph.update(attributes)
         graph.add_nodes_from(nodes)
         graph.add_edges_from(edges)
         return nx.freeze(graph)  # type: ignore[no-any-return]
@@ -141,6 +142,8 @@ class Graph(nx.MultiDiGraph):
         return f"<gradtrace.Graph of {len(self)} nodes and {self.number_of_edges()} edges>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        if self.__dict__.get("_source", "") is None:
+            return {"text/plain": repr(self)}
         return render.mimebundle(self)
 
 

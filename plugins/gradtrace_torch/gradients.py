@@ -142,7 +142,7 @@ class Gradients:
                     use.gradient, gradient, leaf=value.is_leaf
                 )
                 return
-            if use.gradient is not None and use.gradient.is_same(gradient):
+            if use.gradient is not None and use.gradient.is_of(gradient):
                 if value.is_leaf:
                     use.gradient.hold(gradient)
                 value.gradient = use.gradient
@@ -156,7 +156,9 @@ class Gradients:
             if gradient is None:
                 return
             if gradient.shape == shape:
-                use.gradient = self._total(use.gradient, gradient)
+                results = use.call.results
+                upstream = results[0].gradient if len(results) == 1 else None
+                use.gradient = self._total(use.gradient, gradient, like=upstream)
             else:  # autograd sums it to the operand's shape next: measure that, not both
                 use.partial, use.remaining = gradient, 0
                 self._open.append(use)
@@ -178,9 +180,14 @@ class Gradients:
         use.partial, use.remaining = None, 0
 
     def _total(
-        self, earlier: Gradient | None, gradient: Tensor, *, leaf: bool = False
+        self,
+        earlier: Gradient | None,
+        gradient: Tensor,
+        *,
+        leaf: bool = False,
+        like: Gradient | None = None,
     ) -> Gradient:
-        """Return what earlier passes brought plus `gradient`."""
+        """Return what earlier passes brought plus `gradient`, which may be a view of `like`."""
         if earlier is not None and self._adds and not earlier.adds:
             earlier = None
         if earlier is not None and earlier.adds and not self._adds:
@@ -191,8 +198,7 @@ class Gradients:
             earlier.lost = True
             return earlier
         found = Gradient(self._serial, self._adds)
-        self.meter.read(found, total, own=leaf)
-        found.mark(total)
+        self.meter.read(found, total, own=leaf, like=like)
         if self._hold or leaf:
             found.hold(total)
         return found

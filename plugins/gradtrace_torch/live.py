@@ -34,33 +34,16 @@ class Gradient(Reading):
     lost = False
     """Whether a later pass brought more than could be added."""
 
-    pointer = 0
-    version = 0
-
     def __init__(self, serial: int, adds: bool) -> None:
         self.serial = serial
         """The pass that brought it."""
         self.adds = adds
         """Whether it came in a `backward()`, which adds to `.grad`."""
 
-    def mark(self, tensor: Tensor) -> None:
-        """Remember which tensor this is the reading of, without holding it."""
-        if self.tensor is not tensor and tensor.layout is torch.strided:
-            self.version = tensor._version
-            self.pointer = tensor.data_ptr()
-
     def hold(self, tensor: Tensor) -> None:
         """Keep the tensor, for a later pass may add to it."""
         self.held = tensor
         self.held_version = tensor._version
-
-    def is_same(self, tensor: Tensor) -> bool:
-        """Tell whether `tensor` is the very one that this gradient was read from."""
-        if self.tensor is tensor:
-            return True
-        return self.pointer != 0 and (
-            self.pointer == tensor.data_ptr() and self.version == tensor._version
-        )
 
 
 class LiveValue(Reading):

@@ -39,6 +39,17 @@ class Reading:
     """Sum, norm, minimum, maximum and number of non-finite elements."""
     zeros: Any = None
     summary: Summary | None = None
+    pointer = 0
+    """Where the elements were, with the version they had: tells a tensor read before."""
+    version = 0
+
+    def is_of(self, tensor: Tensor) -> bool:
+        """Tell whether this was read from the very elements of `tensor`, which is alive since."""
+        if self.tensor is tensor:
+            return True
+        return self.pointer != 0 and (
+            self.pointer == tensor.data_ptr() and self.version == tensor._version
+        )
 
     def describe(self, tensor: Any) -> None:
         """Take shape, type and device from a tensor, or from what autograd knows of one."""
@@ -56,8 +67,13 @@ class Meter:
         self._whole: list[Reading] = []
         self._remote: list[Reading] = []
 
-    def read(self, reading: Reading, tensor: Tensor, *, own: bool = False) -> None:
-        """Measure `tensor` now; a small one is borrowed until `secure`, or owned if told."""
+    def read(
+        self, reading: Reading, tensor: Tensor, *, own: bool = False, like: Reading | None = None
+    ) -> None:
+        """Measure `tensor` now; a small one is borrowed until `secure`, or owned if told.
+
+        Where `tensor` is a view of all elements of which `like` was read, nothing is measured.
+        """
         if not own and _is_simple(tensor):
             reading.shape, reading.dtype = tensor.shape, tensor.dtype
             reading.tensor = tensor
@@ -67,15 +83,21 @@ class Meter:
         with torch.no_grad():
             plain = tensor if type(tensor) is Tensor else _plain(tensor)
             if plain is not None and not plain.is_meta:
-                self._measure(reading, plain)
+                self._measure(reading, plain, like)
 
-    def _measure(self, reading: Reading, tensor: Tensor) -> None:
+    def _measure(self, reading: Reading, tensor: Tensor, like: Reading | None) -> None:
         if tensor.layout is not torch.strided or _is_odd(tensor):
             tensor = _stored(tensor, dense=self.keep != "summary")
+        elif not tensor.is_inference():
+            reading.pointer, reading.version = tensor.data_ptr(), tensor._version
         size = tensor.numel()
         if size <= SMALL or size <= self.limit:
             reading.tensor = tensor.clone()
             self._whole.append(reading)
+        elif like is not None and like.numbers is not None and _same_elements(like, tensor):
+            reading.numbers, reading.zeros = like.numbers, like.zeros
+            if not tensor.is_cpu:
+                self._remote.append(reading)
         else:
             self._reduce(reading, tensor)
 
@@ -105,8 +127,6 @@ class Meter:
         if flat.is_cpu:
             lowest, highest = low.item(), high.item()
             reading.numbers = _sums(flat, lowest, highest)
-            if lowest == 0.0 or highest == 0.0:
-                reading.zeros = _zeros_of_one_sign(flat)
             return
         wide = flat if flat.dtype is torch.float64 else flat.double()
         finite = torch.isfinite(flat).sum()
@@ -155,14 +175,12 @@ def _is_simple(tensor: Tensor) -> bool:
     )
 
 
+def _same_elements(like: Reading, tensor: Tensor) -> bool:
+    return like.dtype is tensor.dtype and like.shape.numel() == tensor.numel() and like.is_of(tensor)
+
+
 def _is_odd(tensor: Tensor) -> bool:
     return tensor.is_quantized or tensor.is_nested or tensor._is_zerotensor()
-
-
-def _zeros_of_one_sign(flat: Tensor) -> int:
-    """Count the zeros of elements that are all ≥ 0 or all ≤ 0, in pieces that stay in the cache."""
-    signs = sum(torch.sign(piece).sum().item() for piece in flat.split(2**16))
-    return flat.numel() - int(abs(signs))
 
 
 def _plain(tensor: Tensor) -> Tensor | None:

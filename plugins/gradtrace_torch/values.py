@@ -130,9 +130,11 @@ class Values:
         self._nodes.bind(value, (edge.node, edge.output_nr))
         self._gradients.listen_to_leaf(value)
 
-    def _value(self, tensor: Tensor, *, own: bool = False) -> LiveValue:
+    def _value(
+        self, tensor: Tensor, *, own: bool = False, like: LiveValue | None = None
+    ) -> LiveValue:
         value = LiveValue()
-        self._meter.read(value, tensor, own=own)
+        self._meter.read(value, tensor, own=own, like=like)
         return value
 
     # -- calls ---------------------------------------------------------------------------
@@ -179,8 +181,9 @@ class Values:
     def add_call(self, call: LiveCall, results: list[Tensor]) -> list[LiveValue]:
         """Add `call`, whose operands are set, with the values of `results`."""
         roots = []
+        like = call.uses[0].value if call.uses else None
         for tensor in results:
-            value = self._value(tensor)
+            value = self._value(tensor, like=like)
             value.call = call
             call.results.append(value)
             node = tensor.grad_fn

@@ -1,0 +1,92 @@
+"""A graph for the eye: as text, as a styled figure, as a drawing in a file."""
+
+from __future__ import annotations
+
+import inspect
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+
+from gradtrace.errors import OptionError, RenderError
+from gradtrace.render.parts import Figure
+from gradtrace.render.renderers import Renderer, find_renderer
+from gradtrace.render.style import figure
+from gradtrace.render.text import text
+
+__all__ = ["Figure", "Renderer", "draw", "figure", "mimebundle", "text"]
+
+BINARY = frozenset({"bmp", "eps", "gif", "jpeg", "jpg", "pdf", "png", "ps", "tiff", "webp"})
+"""Formats that are returned as bytes, even where their bytes happen to be text."""
+
+
+def draw(
+    graph: nx.MultiDiGraph[str],
+    path: str | PathLike[str] | None,
+    *,
+    format: str | None = None,
+    **options: Any,
+) -> Path | str | bytes:
+    """Draw `graph` into the file `path`, or return the drawing where `path` is None.
+
+    `format` is taken from the file's ending, and is SVG without a file. The options are those
+    of `figure`. Raises `OptionError` for an option that does not exist, `RendererError` for a
+    format that nothing draws, and `RenderError` where the layout fails.
+    """
+    _require_options(options)
+    format = format or _ending(path)
+    renderer = find_renderer(format)
+    drawing = renderer.render(figure(graph, **options), format)
+    if path is None:
+        return _as_text(drawing, format)
+    target = Path(path)
+    try:
+        target.write_bytes(drawing)
+    except OSError as error:
+        why = error.strerror or error
+        raise RenderError(f"cannot write {target}: {why}; choose another path") from error
+    return target
+
+
+def mimebundle(graph: nx.MultiDiGraph[str]) -> dict[str, str]:
+    """Return `graph` for a notebook: as SVG if it can be drawn, as text always."""
+    shown = {"text/plain": text(graph)}
+    try:
+        drawing = draw(graph, None, format="svg")
+    except RenderError:
+        return shown
+    assert isinstance(drawing, str)
+    return {"image/svg+xml": drawing, **shown}
+
+
+def _as_text(drawing: bytes, format: str) -> str | bytes:
+    """Return a drawing as text, unless it is none."""
+    if format in BINARY:
+        return drawing
+    try:
+        return drawing.decode()
+    except UnicodeDecodeError:
+        return drawing
+
+
+def _ending(path: str | PathLike[str] | None) -> str:
+    """Return the format that the ending of `path` names."""
+    if path is None:
+        return "svg"
+    ending = Path(path).suffix.removeprefix(".").lower()
+    if not ending:
+        raise OptionError(
+            f"the path {str(path)!r} has no ending that names a format; "
+            "write it as in 'graph.svg', or pass format='svg'"
+        )
+    return ending
+
+
+def _require_options(options: dict[str, Any]) -> None:
+    """Raise `OptionError` for an option that `figure` does not have."""
+    legal = [name for name in inspect.signature(figure).parameters if name != "graph"]
+    for name in options:
+        if name not in legal:
+            listed = ", ".join(legal)
+            raise OptionError(f"{name}= is not an option of a figure; use some of {listed}")

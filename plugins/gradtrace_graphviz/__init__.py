@@ -1,0 +1,33 @@
+"""Draws figures with Graphviz, as SVG, PDF, PNG or DOT.
+
+The renderer is found through the entry point group `gradtrace.renderers`. `to_pydot` hands a
+figure to tools that work on pydot graphs.
+"""
+
+from __future__ import annotations
+
+from gradtrace.errors import require_choice
+from gradtrace.render import Figure
+from gradtrace_graphviz.dot import to_dot
+from gradtrace_graphviz.interchange import to_pydot
+from gradtrace_graphviz.layout import lay_out
+
+__all__ = ["GraphvizRenderer", "to_dot", "to_pydot"]
+
+
+class GraphvizRenderer:
+    """Renders a figure through Graphviz.
+
+    >>> renderer = GraphvizRenderer()
+    >>> renderer.render(Figure((), (), ()), "dot").decode().splitlines()[0]
+    'digraph gradtrace {'
+    """
+
+    name = "graphviz"
+    formats: tuple[str, ...] = ("dot", "pdf", "png", "svg")
+
+    def render(self, figure: Figure, format: str) -> bytes:
+        """Draw `figure`. Raises `RenderError` where the layout fails or takes too long."""
+        require_choice("format", format, self.formats)
+        source = to_dot(figure)
+        return source.encode() if format == "dot" else lay_out(source, format)

@@ -1,0 +1,176 @@
+"""A figure in the words of Graphviz: attributes, which become DOT text."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import graphviz
+
+from gradtrace.render.parts import Cluster, Figure, FigureEdge, FigureNode
+from gradtrace_graphviz.fonts import FONT
+from gradtrace_graphviz.html import cluster_label, graph_label, node_label, node_size
+from gradtrace_graphviz.ranks import Ranks
+
+__all__ = [
+    "EDGE_DEFAULTS",
+    "NODE_DEFAULTS",
+    "cluster_attributes",
+    "edge_attributes",
+    "graph_attributes",
+    "node_attributes",
+    "to_dot",
+]
+
+RANKDIR = {"down": "TB", "up": "BT", "right": "LR", "left": "RL"}
+
+SHAPE = {
+    "rectangle": {"style": "filled"},
+    "rounded": {"style": "rounded,filled"},
+    "double": {"style": "rounded,filled", "peripheries": "2", "penwidth": "1.3"},
+    "dashed": {"style": "dashed"},
+}
+
+NODE_DEFAULTS = {
+    "shape": "box",
+    "fixedsize": "true",
+    "fontname": FONT,
+    "penwidth": "1.1",
+    "margin": "0",
+}
+
+EDGE_DEFAULTS = {
+    "fontname": FONT,
+    "fontsize": "8.5",
+    "fontcolor": "#4A5462",
+    "arrowsize": "0.55",
+}
+
+FILLS = ("#F6F8FA", "#ECF0F4")
+"""Fills of frames, in turn by depth."""
+
+
+def to_dot(figure: Figure) -> str:
+    """Return `figure` as DOT text, the same for the same figure."""
+    graph = graphviz.Digraph(
+        "gradtrace",
+        graph_attr=graph_attributes(figure),
+        node_attr=NODE_DEFAULTS,
+        edge_attr=EDGE_DEFAULTS,
+    )
+    ranks = Ranks.of(figure)
+    _fill(graph, None, _Contents(figure, ranks), depth=0)
+    for edge, span in zip(figure.edges, ranks.spans, strict=True):
+        graph.edge(edge.tail, edge.head, **edge_attributes(edge, span))
+    return str(graph.source)
+
+
+class _Contents:
+    """The nodes and frames directly in each frame."""
+
+    def __init__(self, figure: Figure, ranks: Ranks) -> None:
+        self.beside = ranks.beside
+        self.nodes: dict[str | None, list[FigureNode]] = defaultdict(list)
+        self.clusters: dict[str | None, list[Cluster]] = defaultdict(list)
+        for node in figure.nodes:
+            self.nodes[node.cluster].append(node)
+        for cluster in figure.clusters:
+            self.clusters[cluster.parent].append(cluster)
+
+
+def _fill(graph: graphviz.Digraph, frame: str | None, contents: _Contents, *, depth: int) -> None:
+    """Write the nodes and frames in `frame` to `graph`."""
+    for node in contents.nodes[frame]:
+        graph.node(node.id, **node_attributes(node))
+    for node in contents.nodes[frame]:
+        if node.id in contents.beside:
+            _put_beside(graph, node.id, contents.beside[node.id])
+    for cluster in contents.clusters[frame]:
+        with graph.subgraph(name=f"cluster_{cluster.id}") as inner:
+            inner.attr(**cluster_attributes(cluster, depth))
+            _fill(inner, cluster.id, contents, depth=depth + 1)
+
+
+def _put_beside(graph: graphviz.Digraph, call: str, leaves: tuple[str, ...]) -> None:
+    """Put the first leaf to the left of its call, and the second to the right."""
+    with graph.subgraph() as rank:
+        rank.attr(rank="same")
+        for name in (leaves[0], call, *leaves[1:]):
+            rank.node(name)
+        for right in leaves[1:]:
+            rank.edge(call, right, style="invis")
+
+
+def graph_attributes(figure: Figure) -> dict[str, str]:
+    """Return the attributes of the whole graph."""
+    label = graph_label(figure)
+    return {
+        "rankdir": RANKDIR[figure.direction],
+        "fontname": FONT,
+        "nodesep": "0.25",
+        "ranksep": "0.32",
+        "pad": "0.2",
+        "bgcolor": "white",
+        "tooltip": tip(figure.title or "gradtrace"),
+        **({"label": label, "labelloc": "t", "labeljust": "l"} if label else {}),
+    }
+
+
+def node_attributes(node: FigureNode) -> dict[str, str]:
+    """Return the attributes of a node, its size fixed in inches."""
+    width, height = node_size(node)
+    return {
+        "label": node_label(node),
+        "width": f"{width / 72:.3f}",
+        "height": f"{height / 72:.3f}",
+        "color": node.look.line,
+        "fillcolor": node.look.fill,
+        "tooltip": tip(node.tooltip),
+        **SHAPE[node.look.shape],
+    }
+
+
+def edge_attributes(edge: FigureEdge, span: int = 1) -> dict[str, str]:
+    """Return the attributes of an edge that spans at least `span` ranks."""
+    tooltip = tip(edge.tooltip)
+    attributes = {"color": edge.colour, "penwidth": f"{edge.width:g}", "tooltip": tooltip}
+    if span > 1:
+        attributes["minlen"] = f"{span}"
+    if edge.line != "solid":
+        attributes["style"] = edge.line
+    if edge.label:
+        attributes |= {"label": escaped(f"  {edge.label}  "), "labeltooltip": tooltip}
+    return attributes
+
+
+def cluster_attributes(cluster: Cluster, depth: int) -> dict[str, str]:
+    """Return the attributes of a frame that lies in `depth` others."""
+    return {
+        "label": cluster_label(cluster.label),
+        "labeljust": "l",
+        "style": "rounded,filled",
+        "color": "#CBD2DA",
+        "penwidth": "0.8",
+        "fillcolor": FILLS[depth % len(FILLS)],
+        "margin": "9",
+        "tooltip": tip(cluster.tooltip),
+    }
+
+
+def escaped(content: str) -> str:
+    r"""Return `content` so that Graphviz reads it as it is, without entities, escapes or HTML.
+
+    >>> print(escaped(r"<b> &amp; \N"))
+    <b> &amp;amp; \\N
+    """
+    literal: str = graphviz.escape(content.replace("&", "&amp;"))
+    return literal
+
+
+def tip(content: str) -> str:
+    r"""Return `content` for a tooltip, whose escapes Graphviz replaces twice.
+
+    >>> print(tip(r"\N"))
+    \\\\N
+    """
+    literal: str = graphviz.escape(escaped(content))
+    return literal

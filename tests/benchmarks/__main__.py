@@ -1,0 +1,34 @@
+"""The command `python -m tests.benchmarks`."""
+
+from __future__ import annotations
+
+import argparse
+
+import torch
+
+from tests.benchmarks import growth, imports, memory, overhead
+
+
+def main() -> None:
+    """Run the benchmarks that are asked for, all unless told."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=main.__doc__)
+    names = ("time", "memory", "growth", "import")
+    parser.add_argument("only", nargs="*", help=f"some of {', '.join(names)}")
+    parser.add_argument("--rounds", type=int, default=25, help="runs of each step (25)")
+    parser.add_argument("--everything", action="store_true", help="time all options of a trace")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    chosen = arguments.only or names
+    if "import" in chosen:
+        imports.report()
+    if "time" in chosen:
+        overhead.report(rounds=arguments.rounds, everything=arguments.everything)
+    if "memory" in chosen:
+        memory.report()
+    if "growth" in chosen:
+        growth.report()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+
+import pytest
+
+import gradtrace.backends
+
+
+class Installed(list[EntryPoint]):
+    """The renderers that a test installs."""
+
+    def add(self, name: str, value: str) -> None:
+        self.append(EntryPoint(name, value, "gradtrace.renderers"))
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> Installed:
+    """Replace what is installed by a list of entry points, at first empty."""
+    points = Installed()
+    monkeypatch.setattr(gradtrace.backends, "entry_points", lambda group: list(points))
+    return points
+
+
+@pytest.fixture
+def graphviz_only(installed: Installed) -> Installed:
+    installed.add("graphviz", "gradtrace_graphviz:GraphvizRenderer")
+    return installed
