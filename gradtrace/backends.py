@@ -79,7 +79,9 @@ def backends_for(model: object, name: str | None) -> list[Backend]:
         raise BackendError(f"no backend is named {name!r}; installed: {_listed(points)}")
     found = [_load(GROUPS[0], point) for key, point in points.items() if name in (None, key)]
     working: list[Backend] = [plugin.loaded for plugin in found if plugin.loaded is not None]
-    broken = "".join(f"; {plugin.name} is broken ({plugin.error})" for plugin in found if plugin.error)
+    broken = "".join(
+        f"; {plugin.name} is broken ({plugin.error})" for plugin in found if plugin.error
+    )
     if model is not None:
         fitting = [backend for backend in working if backend.recognizes(model)]
         if not fitting:
@@ -94,4 +96,6 @@ def backends_for(model: object, name: str | None) -> list[Backend]:
 
 
 def _listed(points: dict[str, EntryPoint]) -> str:
-    return ", ".join(repr(name) for name in sorted(points)) or "none (pip install 'gradtrace[torch]')"
+    return (
+        ", ".join(repr(name) for name in sorted(points)) or "none (pip install 'gradtrace[torch]')"
+    )

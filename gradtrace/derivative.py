@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,8 @@ import numpy.typing as npt
 from gradtrace.errors import DerivativeError
 
 __all__ = ["LIMIT", "STRUCTURES", "LocalDerivative"]
+
+Array = npt.NDArray[Any]
 
 STRUCTURES = ("identity", "scaled", "diagonal", "dense", "operator", "zero")
 
@@ -41,7 +44,7 @@ class LocalDerivative:
     structure: str
     result_shape: tuple[int, ...]
     operand_shape: tuple[int, ...]
-    array: npt.NDArray[np.generic] | None = field(default=None, compare=False)
+    array: Array | None = field(default=None, compare=False)
     norm: float | None = None
     """Frobenius norm of the Jacobian."""
     estimated: bool = False
@@ -56,7 +59,7 @@ class LocalDerivative:
         """Whether the Jacobian itself is known."""
         return self.structure != "operator"
 
-    def dense(self, *, limit: int = LIMIT) -> npt.NDArray[np.generic]:
+    def dense(self, *, limit: int = LIMIT) -> Array:
         """Return the Jacobian, shape `(*result.shape, *operand.shape)`.
 
         Raises `DerivativeError` where it was not recorded or has more than `limit` elements.
@@ -72,25 +75,26 @@ class LocalDerivative:
                 f"{rows * columns:,} elements, over the limit of {limit:,}; "
                 f"use .array of this {self.structure} derivative, or pass limit={rows * columns}"
             )
-        jacobian: npt.NDArray[np.generic]
+        jacobian: Array
         if self.structure == "zero":
             jacobian = np.zeros((rows, columns))
         elif self.structure == "identity":
             jacobian = np.eye(rows)
         elif self.structure == "scaled":
+            assert self.array is not None
             jacobian = np.eye(rows) * self.array
         else:
             assert self.array is not None
             jacobian = np.diag(self.array.ravel())
         return jacobian.reshape((*self.result_shape, *self.operand_shape))
 
-    def pullback(self, upstream: npt.ArrayLike) -> npt.NDArray[np.generic]:
+    def pullback(self, upstream: npt.ArrayLike) -> Array:
         """Map `upstream`, of the result's shape, to downstream, of the operand's: upstream · J.
 
         Raises `DerivativeError` where the Jacobian was not recorded.
         """
         self._require_exact("pullback()")
-        gradient: npt.NDArray[np.generic] = np.asarray(upstream)
+        gradient: Array = np.asarray(upstream)
         if gradient.shape != self.result_shape:
             raise DerivativeError(
                 f"pullback() takes the result's shape {self.result_shape}, got {gradient.shape}"
@@ -100,11 +104,12 @@ class LocalDerivative:
         if self.structure == "identity":
             return gradient.reshape(self.operand_shape)
         assert self.array is not None
-        if self.structure == "scaled":
-            return gradient.reshape(self.operand_shape) * self.array
-        if self.structure == "diagonal":
-            return gradient.reshape(self.operand_shape) * self.array.reshape(self.operand_shape)
-        return np.tensordot(gradient, self.array, axes=gradient.ndim)
+        if self.structure in ("scaled", "diagonal"):
+            factors = self.array if self.array.ndim == 0 else self.array.reshape(self.operand_shape)
+            scaled: Array = gradient.reshape(self.operand_shape) * factors
+            return scaled
+        downstream: Array = np.tensordot(gradient, self.array, axes=gradient.ndim)
+        return downstream
 
     def _require_exact(self, what: str) -> None:
         if self.exact:

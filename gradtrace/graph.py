@@ -280,7 +280,9 @@ def _selection(call: Call, value: Value) -> LocalDerivative:
     shape = value.summary.shape if value.summary else ()
     gain = 1.0 if value.upstream is not None and value.upstream.norm else None
     if len(parts) == 1:
-        return LocalDerivative("identity", shape, shape, norm=math.sqrt(math.prod(shape)), gain=gain)
+        return LocalDerivative(
+            "identity", shape, shape, norm=math.sqrt(math.prod(shape)), gain=gain
+        )
     sizes = [part.summary.size if part.summary else 0 for part in parts]
     position = next(i for i, part in enumerate(parts) if part is value)
     start, size, total = sum(sizes[:position]), sizes[position], sum(sizes)

@@ -13,7 +13,18 @@ from typing import Any, NamedTuple
 from gradtrace.derivative import LocalDerivative
 from gradtrace.summary import Summary
 
-__all__ = ["KINDS", "Call", "EdgeRecord", "Leaf", "NodeRecord", "Options", "Source", "Tape", "Use", "Value"]
+__all__ = [
+    "KINDS",
+    "Call",
+    "EdgeRecord",
+    "Leaf",
+    "NodeRecord",
+    "Options",
+    "Source",
+    "Tape",
+    "Use",
+    "Value",
+]
 
 KINDS = ("input", "parameter", "buffer", "constant", "call", "item")
 

@@ -1,31 +1,18 @@
-"""Local derivatives, from a call's own autograd nodes right after the call.
-
-The nodes are applied directly, outside autograd's engine: no operation is run again, no hook of
-the user's is called, and each slot of each node gives its own share, so that the two uses in
-`x * x` are told apart.
-"""
+"""Local derivatives in their cheapest true structure, recorded right after the call."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import Node
 
 from gradtrace.derivative import LocalDerivative
-from gradtrace_torch.live import Edge, LiveCall, LiveUse, LiveValue
-from gradtrace_torch.nodes import in_backward_order
+from gradtrace_torch.live import LiveCall, LiveUse, LiveValue
+from gradtrace_torch.pullback import Pullback, Shares, device_of, filled
 
 __all__ = ["Differentiator"]
-
-Shares = list[Tensor | None]
-"""Downstream gradients, one for each use of a call that a gradient comes back through."""
-
-_BATCH = 2**24
-"""Elements of cotangents that are pulled back at once."""
 
 
 class Differentiator:
@@ -44,7 +31,7 @@ class Differentiator:
             return
         reason = _unfit(results, uses)
         if reason is None:
-            pullback = _Pullback(call, results, uses)
+            pullback = Pullback(call, results, uses)
             try:
                 with torch.no_grad():
                     self._differentiate(pullback)
@@ -54,7 +41,7 @@ class Differentiator:
         for use in uses:
             use.derivative = _operator(results, use, reason=reason)
 
-    def _differentiate(self, pullback: _Pullback) -> None:
+    def _differentiate(self, pullback: Pullback) -> None:
         probe = [self._normal(value) for value in pullback.results]
         shares = pullback(probe)
         if self.mode == "norm":
@@ -66,7 +53,7 @@ class Differentiator:
         _find_simple(pullback, probe, shares)
         self._find_dense(pullback, probe, shares)
 
-    def _find_dense(self, pullback: _Pullback, probe: list[Tensor], shares: Shares) -> None:
+    def _find_dense(self, pullback: Pullback, probe: list[Tensor], shares: Shares) -> None:
         rows = sum(math.prod(value.shape) for value in pullback.results)
         wanted: list[LiveUse] = []
         for use, share in zip(pullback.uses, shares, strict=True):
@@ -88,71 +75,11 @@ class Differentiator:
 
     def _normal(self, value: LiveValue) -> Tensor:
         numbers = torch.randn(tuple(value.shape), generator=self._random, dtype=torch.float64)
-        return numbers.to(_device(value), value.dtype)
-
-
-class _Pullback:
-    """The map from cotangents of a call's results to shares of its uses."""
-
-    def __init__(self, call: LiveCall, results: list[LiveValue], uses: list[LiveUse]) -> None:
-        self.results = results
-        self.uses = uses
-        self._nodes = in_backward_order(call.nodes)
-        self._inner = set(self._nodes)
-        self._index = {place: i for i, use in enumerate(uses) for place in use.slots}
-
-    def __call__(self, cotangents: list[Tensor]) -> Shares:
-        shares: Shares = [None] * len(self.uses)
-        arriving: dict[Edge, Tensor] = {}
-        for value, cotangent in zip(self.results, cotangents, strict=True):
-            assert value.edge is not None
-            arriving[value.edge] = cotangent
-        for node in self._nodes:
-            count = len(node._input_metadata)  # type: ignore[attr-defined]
-            gradients = [arriving.pop((node, i), None) for i in range(count)]
-            if all(gradient is None for gradient in gradients):
-                continue
-            for slot, share in enumerate(_apply(node, gradients)):
-                if share is not None:
-                    self._pass_on(node, slot, share, shares, arriving)
-        return shares
-
-    def _pass_on(
-        self, node: Node, slot: int, share: Tensor, shares: Shares, arriving: dict[Edge, Tensor]
-    ) -> None:
-        index = self._index.get((node, slot))
-        if index is not None:
-            value = self.uses[index].value
-            shares[index] = _plus(shares[index], _fitted(share, value.shape, value.dtype))
-            return
-        edge = node.next_functions[slot]
-        if edge[0] in self._inner:
-            metadata = edge[0]._input_metadata[edge[1]]
-            share = _fitted(share, metadata.shape, metadata.dtype)
-            arriving[edge] = _plus(arriving.get(edge), share)
-
-    def jacobians(self, chosen: list[int], *, batched: bool) -> list[Tensor]:
-        """Return the Jacobians of the chosen uses, shape (rows, *operand)."""
-        sizes = [math.prod(value.shape) for value in self.results]
-        rows = sum(sizes)
-
-        def one(cotangent: Tensor) -> tuple[Tensor, ...]:
-            parts = [
-                part.reshape(tuple(value.shape)).to(value.dtype)
-                for part, value in zip(cotangent.split(sizes), self.results, strict=True)
-            ]
-            shares = self(parts)
-            return tuple(_filled(shares[i], self.uses[i].value, cotangent) for i in chosen)
-
-        basis = torch.eye(rows, dtype=self.results[0].dtype, device=_device(self.results[0]))
-        widest = max(rows, *(math.prod(use.value.shape) for use in self.uses), 1)
-        blocks = basis.split(max(1, _BATCH // widest))
-        mapped = [_batched(one, block) if batched else _looped(one, block) for block in blocks]
-        return [torch.cat(parts) for parts in zip(*mapped, strict=True)]
+        return numbers.to(device_of(value), value.dtype)
 
 
 def _checked_jacobians(
-    pullback: _Pullback, chosen: list[int], probe: Tensor, shares: Shares
+    pullback: Pullback, chosen: list[int], probe: Tensor, shares: Shares
 ) -> list[Tensor]:
     """Return Jacobians that agree with the pullback of a random probe.
 
@@ -162,7 +89,7 @@ def _checked_jacobians(
         jacobians = pullback.jacobians(chosen, batched=True)
     except (RuntimeError, NotImplementedError, TypeError, ValueError):
         return pullback.jacobians(chosen, batched=False)
-    expected = [_filled(shares[i], pullback.uses[i].value, probe) for i in chosen]
+    expected = [filled(shares[i], pullback.uses[i].value, probe) for i in chosen]
     if all(map(_agrees, jacobians, [probe] * len(chosen), expected)):
         return jacobians
     return pullback.jacobians(chosen, batched=False)
@@ -176,47 +103,7 @@ def _agrees(jacobian: Tensor, probe: Tensor, expected: Tensor) -> bool:
     return not bool(off.any())
 
 
-def _filled(share: Tensor | None, value: LiveValue, like: Tensor) -> Tensor:
-    """Return `share`, as zeros where there is none."""
-    if share is None:
-        return like.new_zeros(tuple(value.shape), dtype=value.dtype)
-    return share.detach()
-
-
-def _batched(one: Callable[[Tensor], tuple[Tensor, ...]], rows: Tensor) -> tuple[Tensor, ...]:
-    return tuple(torch.func.vmap(one, randomness="different")(rows))
-
-
-def _looped(one: Callable[[Tensor], tuple[Tensor, ...]], rows: Tensor) -> tuple[Tensor, ...]:
-    return tuple(torch.stack(shares) for shares in zip(*map(one, rows), strict=True))
-
-
-def _apply(node: Node, gradients: list[Tensor | None]) -> tuple[Tensor | None, ...]:
-    """Run one node backward, outside autograd's engine."""
-    if isinstance(node, torch.autograd.function.BackwardCFunction):
-        filled = [_zeros(node, i) if g is None else g for i, g in enumerate(gradients)]
-        found = node.apply(*filled)  # type: ignore[no-untyped-call]
-        return _in_slots(node, found if isinstance(found, tuple) else (found,))
-    found = node(*gradients)  # type: ignore[operator]
-    return found if isinstance(found, tuple) else (found,)
-
-
-def _in_slots(node: Any, found: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
-    """Put what a custom function returned, one for each argument, into the node's slots.
-
-    Arguments that are no tensors have no slot; the slots that lead on are, in order, those of
-    the arguments that need a gradient.
-    """
-    wanted = iter([share for share, needed in zip(found, node.needs_input_grad) if needed])
-    return tuple(None if edge[0] is None else next(wanted) for edge in node.next_functions)
-
-
-def _zeros(node: Node, number: int) -> Tensor:
-    metadata = node._input_metadata[number]  # type: ignore[attr-defined]
-    return torch.zeros(tuple(metadata.shape), dtype=metadata.dtype, device=metadata.device)
-
-
-def _find_simple(pullback: _Pullback, probe: list[Tensor], shares: Shares) -> None:
+def _find_simple(pullback: Pullback, probe: list[Tensor], shares: Shares) -> None:
     """Set the derivatives that are zero, the identity, scaled or diagonal.
 
     J is diagonal if pullback(v) = pullback(1)·v for a random v.
@@ -301,27 +188,9 @@ def _unfit(results: list[LiveValue], uses: list[LiveUse]) -> str | None:
     values = [*results, *(use.value for use in uses)]
     if any(value.dtype.is_complex for value in values):
         return "the derivative of complex values is not a matrix of complex numbers"
-    if any(_device(value).type == "meta" for value in values):
+    if any(device_of(value).type == "meta" for value in values):
         return "tensors on the meta device have no elements"
     return None
-
-
-def _device(value: LiveValue) -> torch.device:
-    assert value.edge is not None
-    return value.edge[0]._input_metadata[value.edge[1]].device  # type: ignore[attr-defined,no-any-return]
-
-
-def _fitted(share: Tensor, shape: Any, dtype: torch.dtype) -> Tensor:
-    """Return `share` summed to `shape` and cast, as autograd's engine does between nodes."""
-    if share._is_zerotensor():
-        share = torch.zeros(share.shape, dtype=share.dtype, device=share.device)
-    if share.shape != shape:
-        share = share.sum_to_size(tuple(shape))
-    return share if share.dtype is dtype else share.to(dtype)
-
-
-def _plus(first: Tensor | None, second: Tensor) -> Tensor:
-    return second if first is None else first + second
 
 
 def _first_line(error: BaseException) -> str:

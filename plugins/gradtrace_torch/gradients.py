@@ -19,6 +19,15 @@ from gradtrace_torch.statistics import Meter
 
 __all__ = ["Gradients"]
 
+Results = list[tuple[int, LiveValue]]
+"""Values by the number of the node's output."""
+
+Slots = list[tuple[int, LiveUse]]
+"""Uses by the node's slot."""
+
+Hook = Callable[[Sequence[Tensor | None], Sequence[Tensor | None]], None]
+"""What autograd calls with the downstream and the upstream gradients of a node."""
+
 LOST = "its gradient came in several passes that cannot be added up after the fact"
 CHANGED = "a hook on the tensor may change its gradient"
 NESTED = "part of its gradient came through a call that runs a backward pass of its own"
@@ -38,6 +47,7 @@ class Gradients:
         self._added = False
         """Whether any pass was a `backward()`."""
         self._open: list[LiveUse] = []
+        self._noted: list[tuple[int, bool, Results, Slots, Any, Any]] = []
 
     # -- hooks ---------------------------------------------------------------------------
 
@@ -46,7 +56,7 @@ class Gradients:
         if len(call.nodes) == 1 and len(call.results) == 1:
             self.listen_to_node(call, [(slot, use) for use in call.uses for _, slot in use.slots])
             return
-        heard: dict[Node, tuple[list[tuple[int, LiveValue]], list[tuple[int, LiveUse]]]] = {}
+        heard: dict[Node, tuple[Results, Slots]] = {}
         for value in call.results:
             if value.edge is not None:
                 node, number = value.edge
@@ -62,11 +72,14 @@ class Gradients:
             [node.register_hook(self._hook(*both)) for node, both in heard.items()]
         )
 
-    def listen_to_node(self, call: LiveCall, slots: list[tuple[int, LiveUse]]) -> None:
+    def listen_to_node(self, call: LiveCall, slots: Slots) -> None:
         """Hear a call that made one node and one result."""
         value = call.results[0]
         assert value.edge is not None
-        hook = self._hook([(value.edge[1], value)], slots)
+        small = value.tensor is not None
+        for _, use in slots:
+            small = small and use.value.tensor is not None
+        hook = (self._note if small else self._hook)([(value.edge[1], value)], slots)
         call.handles = (call.nodes[0].register_hook(hook),)
 
     def listen_to_leaf(self, value: LiveValue) -> None:
@@ -74,24 +87,53 @@ class Gradients:
         assert value.edge is not None
         value.handle = value.edge[0].register_hook(self._hook([(0, value)], []))
 
-    def _hook(
-        self, results: list[tuple[int, LiveValue]], slots: list[tuple[int, LiveUse]]
-    ) -> Callable[[Sequence[Tensor | None], Sequence[Tensor | None]], None]:
+    def _hook(self, results: Results, slots: Slots) -> Hook:
+        """Return a hook that records what arrives and departs."""
+
+        def hook(downstream: Sequence[Tensor | None], upstream: Sequence[Tensor | None]) -> None:
+            if not self._deaf:
+                with torch.no_grad():
+                    self._hear(results, slots, downstream, upstream)
+
+        return hook
+
+    def _note(self, results: Results, slots: Slots) -> Hook:
+        """Return a hook that only notes small gradients, to be recorded when they are read."""
+        noted = self._noted
+
         def hook(downstream: Sequence[Tensor | None], upstream: Sequence[Tensor | None]) -> None:
             if self._deaf:
                 return
-            if torch.is_grad_enabled():  # in a pass with create_graph=True
+            if self._hold:
                 with torch.no_grad():
-                    hook(downstream, upstream)
-                return
-            for number, value in results:
-                gradient = upstream[number]
-                if gradient is not None:
-                    self.arrive(value, gradient)
-            for slot, use in slots:
-                self._depart(use, downstream[slot])
+                    self._hear(results, slots, downstream, upstream)
+            else:
+                noted.append((self._serial, self._adds, results, slots, downstream, upstream))
 
         return hook
+
+    def _hear(
+        self,
+        results: Results,
+        slots: Slots,
+        downstream: Sequence[Tensor | None],
+        upstream: Sequence[Tensor | None],
+    ) -> None:
+        for number, value in results:
+            gradient = upstream[number]
+            if gradient is not None:
+                self.arrive(value, gradient)
+        for slot, use in slots:
+            self._depart(use, downstream[slot])
+
+    def read_notes(self) -> None:
+        """Record the gradients that were only noted."""
+        with torch.no_grad():
+            for serial, adds, *heard in self._noted:
+                self._serial, self._adds = serial, adds
+                self._hear(*heard)
+            self._noted.clear()
+            self._settle_all()
 
     # -- passes --------------------------------------------------------------------------
 
@@ -115,9 +157,8 @@ class Gradients:
         try:
             yield
         finally:
-            for use in self._open:
-                self._settle(use)
-            self._open.clear()
+            with torch.no_grad():
+                self._settle_all()
             self._adds, self._hold, self._deaf = outer
 
     def counts(self, gradient: Gradient | None) -> bool:
@@ -172,6 +213,11 @@ class Gradients:
             use.partial = share if use.partial is None else use.partial + share
         if use.remaining == 0:
             self._settle(use)
+
+    def _settle_all(self) -> None:
+        for use in self._open:
+            self._settle(use)
+        self._open.clear()
 
     def _settle(self, use: LiveUse) -> None:
         """Record what has come through the slots of `use`."""

@@ -9,19 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 from torch.utils.hooks import RemovableHandle
 
 from gradtrace.derivative import LocalDerivative
 from gradtrace_torch.ops import Path
+from gradtrace_torch.readings import Reading
 from gradtrace_torch.sources import Place
-from gradtrace_torch.statistics import Reading
 
 __all__ = ["Edge", "Gradient", "LiveCall", "LiveUse", "LiveValue"]
 
-Edge = tuple[Node, int]
+Edge = tuple[Any, int]
 """An autograd node and one of its outputs in the forward pass: where a gradient arrives."""
 
 

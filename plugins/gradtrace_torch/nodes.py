@@ -84,7 +84,7 @@ class Ownership:
             else:
                 break
         else:
-            if len(matched) == sum([use.value.edge is not None for use in uses]):
+            if len(matched) == len(uses) or not _merged(matched, uses):
                 self.owners[node] = call
                 call.nodes.append(node)
                 for _, use in matched:
@@ -215,17 +215,23 @@ class Ownership:
                 value.uses.append(use)
 
 
+def _merged(matched: list[tuple[int, LiveUse]], uses: list[LiveUse]) -> bool:
+    """Tell whether autograd has one slot for two uses of the same value."""
+    values = [use.value for _, use in matched]
+    return any(use.value in values for use in uses if not use.slots)
+
+
 def _unseen(node: Node, number: int) -> LiveValue:
     """Return the value at one output of `node`, of which only shape and type are known."""
     value = LiveValue()
-    value.describe(node._input_metadata[number])  # type: ignore[attr-defined]
+    value.describe(node._input_metadata[number])
     value.unseen = True
     return value
 
 
 def in_backward_order(nodes: list[Node]) -> list[Node]:
     """Return the nodes of a call such that each comes before those its gradient goes on to."""
-    inner = {node: 0 for node in nodes}
+    inner = dict.fromkeys(nodes, 0)
     for node in nodes:
         for below, _ in node.next_functions:
             if below in inner:

@@ -1,4 +1,4 @@
-"""What is known of an operation before it runs: its name, its operands' names, what it may change."""
+"""What is known of an operation before it runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Op", "Path", "node_op", "op_of", "operand_name"]
+__all__ = ["Op", "Path", "known_ops", "node_op", "op_of", "operand_name"]
 
 Path = tuple[Any, ...]
 """Where a tensor stands in a call: position or argument name, then indices into containers."""
@@ -20,14 +20,14 @@ _QUIET = frozenset(
     """
     __array__ __bool__ __contains__ __deepcopy__ __dir__ __float__ __format__ __hash__ __index__
     __int__ __iter__ __len__ __reduce_ex__ __repr__ __setstate__ __str__ _is_view _version
-    apply_ as_subclass_ data_ptr dense_dim dim dim_order element_size get_device grad_dtype has_names
-    is_coalesced is_complex is_conj is_contiguous is_cuda is_distributed is_floating_point
-    is_inference is_neg is_nonzero is_pinned is_same_size is_set_to is_shared is_signed is_sparse
+    apply_ as_subclass_ data_ptr dense_dim dim dim_order element_size get_device grad_dtype
+    has_names is_coalesced is_complex is_conj is_contiguous is_cuda is_distributed
+    is_floating_point is_inference is_neg is_nonzero is_pinned is_same_size is_set_to is_shared is_signed is_sparse
     item itemsize map_ names nbytes ndim ndimension nelement numel numpy q_scale
     q_zero_point qscheme requires_grad_ retain_grad share_memory_ size sparse_dim storage
-    storage_offset storage_type stride tolist type_as_ untyped_storage unflatten_names allclose equal
-    is_tensor is_storage is_grad_enabled result_type can_cast is_inference_mode_enabled
-    register_post_accumulate_grad_hook
+    storage_offset storage_type stride tolist type_as_ untyped_storage unflatten_names
+    allclose equal is_tensor is_storage is_grad_enabled result_type can_cast
+    is_inference_mode_enabled register_post_accumulate_grad_hook
     """.split()
 )
 """Functions that read or tell, and make no tensor."""
@@ -52,12 +52,15 @@ class Op:
         self.function = function
         spelled = _spelling(function)
         self.role = _role(function, spelled)
-        self.mutates = spelled == "__setitem__" or bool(re.search(r"[a-z0-9]_$|^__i\w+__$", spelled))
+        self.mutates = spelled == "__setitem__" or bool(
+            re.search(r"[a-z0-9]_$|^__i\w+__$", spelled)
+        )
         self.takes_inplace = spelled in _INPLACE
         self.name = spelled.strip("_") + ("_" if re.search(r"[a-z0-9]_$", spelled) else "")
 
 
-_OPS: dict[Callable[..., Any], Op] = {}
+known_ops: dict[Callable[..., Any], Op] = {}
+"""Every operation described so far."""
 
 
 def op_of(function: Callable[..., Any]) -> Op:
@@ -66,9 +69,9 @@ def op_of(function: Callable[..., Any]) -> Op:
     >>> op_of(torch.Tensor.__rsub__).name, op_of(torch.relu_).mutates
     ('rsub', True)
     """
-    op = _OPS.get(function)
+    op = known_ops.get(function)
     if op is None:
-        op = _OPS[function] = Op(function)
+        op = known_ops[function] = Op(function)
     return op
 
 
@@ -102,13 +105,17 @@ def _role(function: Callable[..., Any], spelled: str) -> str:
 def node_op(name: str) -> str:
     """Return the operation of an autograd node: what its name says without `Backward`.
 
-    >>> node_op("AddmmBackward0"), node_op("MyFunctionBackward"), node_op("torch::autograd::CopySlices")
-    ('addmm', 'MyFunction', 'copy_slices')
+    >>> node_op("AddmmBackward0"), node_op("MyFunctionBackward")
+    ('addmm', 'MyFunction')
+    >>> node_op("torch::autograd::CopySlices")
+    'copy_slices'
     """
     stem = name.rsplit("::", 1)[-1]
     if re.search(r"Backward\d+$", stem) or not stem.endswith("Backward"):
         stem = re.sub(r"Backward\d*$", "", stem)
-        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", stem).lower() or "call"
+        return (
+            re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", stem).lower() or "call"
+        )
     return stem.removesuffix("Backward") or "call"
 
 

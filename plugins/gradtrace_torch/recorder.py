@@ -14,7 +14,7 @@ from gradtrace.tape import Options, Tape
 from gradtrace_torch.gradients import Gradients
 from gradtrace_torch.live import LiveCall, LiveUse, LiveValue
 from gradtrace_torch.modules import tensors_in
-from gradtrace_torch.ops import Op, Path, op_of
+from gradtrace_torch.ops import Op, Path, known_ops, op_of
 from gradtrace_torch.request import Request
 from gradtrace_torch.scenery import scenery
 from gradtrace_torch.sources import place, user_frame
@@ -59,7 +59,7 @@ class Recorder(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        op = op_of(func)
+        op = known_ops.get(func) or op_of(func)
         if op.role == "quiet" or self._paused:
             return func(*args, **kwargs)
         if torch._C._functorch.peek_interpreter_stack() is not None:
@@ -117,17 +117,19 @@ class Recorder(TorchFunctionMode):
             values.secure()
             bases = values.bases(operands)
         result = func(*args, **kwargs)
-        fresh = [t for t in _results(op, args, result) if not values.unchanged(t, op)]
-        if not fresh:
-            return result
+        if type(result) is Tensor and values.is_new(result):
+            fresh = [result]
+        else:
+            fresh = [t for t in _results(op, args, result) if not values.unchanged(t, op)]
+            if not fresh:
+                return result
         if not held:
             values.made(fresh, op, place(2))
             return result
         modules = values.modules
         call = LiveCall(op.name, modules.scope, modules.invocations, place(2), op.function)
         call.uses = [
-            LiveUse(call, value, path)
-            for (path, _), value in zip(operands, held, strict=True)
+            LiveUse(call, value, path) for (path, _), value in zip(operands, held, strict=True)
         ]
         if bases:
             fresh = _through_views(call, operands, fresh, bases)

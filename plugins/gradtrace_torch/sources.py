@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
@@ -18,7 +19,8 @@ Place = tuple[CodeType, int]
 """A code object and the index of the instruction in it."""
 
 _HIDDEN = tuple(
-    os.path.dirname(os.path.abspath(file)) + os.sep for file in (torch.__file__, gradtrace.__file__, __file__)
+    f"{Path(file).resolve().parent}{os.sep}"
+    for file in (torch.__file__, gradtrace.__file__, __file__)
 )
 _hidden: dict[CodeType, bool] = {}
 
@@ -61,7 +63,7 @@ def _lines(code: CodeType) -> dict[int, int]:
 
 
 def name_in_frames(value: Any, outermost: FrameType | None) -> str | None:
-    """Return the name of the user's variable that holds `value`, in the outermost frame that has one."""
+    """Return the name of the user's variable that holds `value`, the outermost if several do."""
     found = None
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:

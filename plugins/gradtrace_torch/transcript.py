@@ -22,6 +22,7 @@ def transcribe(
     steps: Sequence[LiveValue | LiveCall], meter: Meter, gradients: Gradients
 ) -> list[Leaf | Call]:
     """Return the `steps` of a finished run as those of a tape."""
+    gradients.read_notes()
     meter.resolve()
     scribe = _Scribe(meter, gradients)
     return [

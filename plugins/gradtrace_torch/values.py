@@ -68,9 +68,9 @@ class Values:
         if value is None:
             return self._leaf(tensor)
         base = tensor._base if not tensor.requires_grad and not tensor.is_inference() else None
-        if base is not None and self._identities.last(base) is not None:
-            if self._identities.was_written_to(tensor):
-                return self._view_again(tensor, base)
+        known = base is not None and self._identities.last(base) is not None
+        if base is not None and known and self._identities.was_written_to(tensor):
+            return self._view_again(tensor, base)
         if tensor.requires_grad and value.edge is None:
             self._watch_leaf(value, tensor)
         return value
@@ -139,6 +139,11 @@ class Values:
 
     # -- calls ---------------------------------------------------------------------------
 
+    def is_new(self, tensor: Tensor) -> bool:
+        """Tell whether autograd made `tensor` in a call that is not recorded yet."""
+        node = tensor.grad_fn
+        return node is not None and node not in self._nodes.owners
+
     def unchanged(self, tensor: Tensor, op: Op) -> bool:
         """Tell whether a call left `tensor` the value it was, as far as gradients can tell.
 
@@ -204,7 +209,8 @@ class Values:
         if slots is not None:
             self.steps.append(call)
             self._gradients.listen_to_node(call, slots)
-            self._finish(call)
+            if self._primitive or self._differentiator is not None:
+                self._finish(call)
             return
         tangled = self._nodes.claim(call, roots)
         self.steps.append(call)

@@ -1,0 +1,73 @@
+"""The plain real elements of any tensor."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gradtrace.summary import SMALL
+
+__all__ = ["flat", "is_odd", "is_simple", "plain", "stored"]
+
+_BORROWED = 16 * SMALL
+"""Bytes of storage up to which a small tensor is borrowed; a small view may hold a large one."""
+
+_PLAIN = frozenset(
+    {torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64, torch.bool}
+)
+_WHOLE = frozenset({torch.float32, torch.float64})
+
+
+def is_simple(tensor: Tensor) -> bool:
+    """Tell whether a tensor is small and plain, so that it can be borrowed."""
+    return (
+        type(tensor) is Tensor
+        and tensor.is_cpu
+        and tensor.numel() <= SMALL
+        and tensor.layout is torch.strided
+        and tensor.dtype in _PLAIN
+        and not (tensor.is_nested or tensor._is_zerotensor() or tensor.is_inference())
+        and tensor.untyped_storage().nbytes() <= _BORROWED
+    )
+
+
+def is_odd(tensor: Tensor) -> bool:
+    """Tell whether a strided tensor does not hold its elements as they are."""
+    return tensor.is_quantized or tensor.is_nested or tensor._is_zerotensor()
+
+
+def plain(tensor: Tensor) -> Tensor | None:
+    """Return the plain tensor under a parameter or subclass, None where elements are not real."""
+    if isinstance(tensor, torch.nn.Parameter):
+        return tensor.data
+    if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        return None
+    if hasattr(tensor, "fake_mode"):
+        return None
+    local = getattr(tensor, "to_local", None)  # a distributed tensor: never a collective here
+    return local() if local is not None else tensor
+
+
+def stored(tensor: Tensor, *, dense: bool) -> Tensor:
+    """Return the elements of a tensor that is not strided; the unstored zeros only if `dense`."""
+    if tensor._is_zerotensor():
+        return torch.zeros(tensor.shape, dtype=tensor.dtype, device=tensor.device)
+    if tensor.is_quantized:
+        return tensor.dequantize()
+    if tensor.is_nested:
+        return tensor.values()
+    if tensor.layout is torch._mkldnn or dense:  # type: ignore[attr-defined]
+        return tensor.to_dense()
+    return tensor.coalesce().values() if tensor.layout is torch.sparse_coo else tensor.values()
+
+
+def flat(tensor: Tensor) -> Tensor:
+    """Return the elements as one dimension of real floats, without a copy where possible."""
+    if tensor.is_complex():
+        tensor = tensor.abs()
+    elif tensor.dtype not in _WHOLE:
+        tensor = tensor.float() if tensor.is_floating_point() else tensor.double()
+    if tensor.is_contiguous():
+        return tensor.view(-1)
+    order = sorted(range(tensor.dim()), key=lambda axis: tensor.stride(axis), reverse=True)
+    return tensor.permute(order).reshape(-1)
