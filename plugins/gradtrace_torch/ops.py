@@ -22,7 +22,8 @@ _QUIET = frozenset(
     __int__ __iter__ __len__ __reduce_ex__ __repr__ __setstate__ __str__ _is_view _version
     apply_ as_subclass_ data_ptr dense_dim dim dim_order element_size get_device grad_dtype
     has_names is_coalesced is_complex is_conj is_contiguous is_cuda is_distributed
-    is_floating_point is_inference is_neg is_nonzero is_pinned is_same_size is_set_to is_shared is_signed is_sparse
+    is_floating_point is_inference is_neg is_nonzero is_pinned is_same_size
+    is_set_to is_shared is_signed is_sparse
     item itemsize map_ names nbytes ndim ndimension nelement numel numpy q_scale
     q_zero_point qscheme requires_grad_ retain_grad share_memory_ size sparse_dim storage
     storage_offset storage_type stride tolist type_as_ untyped_storage unflatten_names

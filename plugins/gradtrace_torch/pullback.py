@@ -107,7 +107,7 @@ def _apply(node: Node, gradients: list[Tensor | None]) -> tuple[Tensor | None, .
     """Run one node backward, outside autograd's engine."""
     if isinstance(node, torch.autograd.function.BackwardCFunction):
         filled = [_zeros(node, i) if g is None else g for i, g in enumerate(gradients)]
-        found = node.apply(*filled)  # type: ignore[no-untyped-call]
+        found = node.apply(*filled)
         return _in_slots(node, found if isinstance(found, tuple) else (found,))
     found = node(*gradients)  # type: ignore[operator]
     return found if isinstance(found, tuple) else (found,)
