@@ -60,10 +60,13 @@ def plugins(group: str) -> list[Plugin]:
 def _load(group: str, point: EntryPoint) -> Plugin:
     origin = point.dist.name if point.dist else "unknown"
     try:
-        return Plugin(group, point.name, origin, loaded=point.load()())
+        made = point.load()()
+        if group == GROUPS[0] and not isinstance(made, Backend):
+            raise TypeError("it is no backend; help('gradtrace.backends') says what one has")
+        return Plugin(group, point.name, origin, loaded=made)
     except Exception as error:  # whatever a stranger's module raises while it is imported
         reason = f"{type(error).__name__}: {error}"
-        if isinstance(error, ModuleNotFoundError):
+        if isinstance(error, ModuleNotFoundError) and origin == "gradtrace":
             reason += f"; pip install 'gradtrace[{point.name}]' may provide it"
         return Plugin(group, point.name, origin, error=reason)
 

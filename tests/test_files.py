@@ -215,7 +215,7 @@ def test_a_save_that_fails_leaves_the_old_file(
         unfinished.write_bytes(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setattr(files, "save_file", fail)
+    monkeypatch.setattr(files, "serialize", fail)
     with pytest.raises(FileError, match="cannot be written: disk full"):
         example(keep="summary").save(path)
     assert path.read_bytes() == before

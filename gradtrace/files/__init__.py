@@ -16,7 +16,7 @@ import networkx as nx
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save as serialize
 
 from gradtrace.errors import FileError, OptionError
 from gradtrace.files.decode import decode
@@ -112,7 +112,7 @@ def _write(target: Path, arrays: dict[str, npt.NDArray[Any]], text: str) -> None
         raise FileError(f"{target} cannot be written: there is no folder {target.parent}")
     unfinished = target.with_name(f".{secrets.token_hex(8)}.unfinished")
     try:
-        save_file(arrays, unfinished, metadata={KEY: text})
+        unfinished.write_bytes(serialize(arrays, metadata={KEY: text}))
         unfinished.replace(target)
     except (OSError, SafetensorError) as error:
         raise FileError(f"{target} cannot be written: {error}") from error

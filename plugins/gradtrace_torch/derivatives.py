@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from gradtrace.derivative import LocalDerivative
 from gradtrace_torch.live import LiveCall, LiveUse, LiveValue
+from gradtrace_torch.ops import op_of
 from gradtrace_torch.pullback import Pullback, Shares, device_of, filled
 
 __all__ = ["Differentiator"]
@@ -33,7 +36,8 @@ class Differentiator:
         if reason is None:
             pullback = Pullback(call, results, uses)
             try:
-                with torch.no_grad():
+                with torch.no_grad(), warnings.catch_warnings(), _NoPassInside():
+                    warnings.simplefilter("ignore")  # torch tells of batching, which is our doing
                     self._differentiate(pullback)
                 return
             except (RuntimeError, TypeError, NotImplementedError) as error:
@@ -76,6 +80,15 @@ class Differentiator:
     def _normal(self, value: LiveValue) -> Tensor:
         numbers = torch.randn(tuple(value.shape), generator=self._random, dtype=torch.float64)
         return numbers.to(device_of(value), value.dtype)
+
+
+class _NoPassInside(TorchFunctionMode):
+    """Refuses the backward pass that some calls run inside their own: it would add to `.grad`."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if op_of(func).role in ("backward", "grad"):
+            raise RuntimeError("it runs a backward pass of its own")
+        return func(*args, **(kwargs or {}))
 
 
 def _checked_jacobians(

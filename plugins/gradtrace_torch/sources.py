@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-import gradtrace
+from gradtrace import capture
 from gradtrace.tape import Source
 
 __all__ = ["Place", "decode", "name_in_frames", "place", "user_frame"]
@@ -18,10 +18,12 @@ __all__ = ["Place", "decode", "name_in_frames", "place", "user_frame"]
 Place = tuple[CodeType, int]
 """A code object and the index of the instruction in it."""
 
-_HIDDEN = tuple(
-    f"{Path(file).resolve().parent}{os.sep}"
-    for file in (torch.__file__, gradtrace.__file__, __file__)
+_HIDDEN = (
+    *(f"{Path(file).resolve().parent}{os.sep}" for file in (torch.__file__, __file__)),
+    str(Path(capture.__file__).resolve()),
 )
+"""Files, and folders of files, that are not the user's."""
+
 _hidden: dict[CodeType, bool] = {}
 
 

@@ -1,3 +1,5 @@
+"""Renderers planted for the tests of figures."""
+
 from __future__ import annotations
 
 from importlib.metadata import EntryPoint

@@ -1,3 +1,5 @@
+"""What is drawn, of what is folded and of what is left out."""
+
 from __future__ import annotations
 
 import time

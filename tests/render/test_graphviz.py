@@ -1,3 +1,5 @@
+"""Figures laid out by the real Graphviz, and read back."""
+
 from __future__ import annotations
 
 import shutil

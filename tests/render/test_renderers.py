@@ -1,3 +1,5 @@
+"""Finding a renderer, and saying why there is none."""
+
 from __future__ import annotations
 
 from pathlib import Path

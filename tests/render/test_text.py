@@ -1,3 +1,5 @@
+"""The text of a graph, which golden files hold to the letter."""
+
 from __future__ import annotations
 
 import pytest

@@ -202,7 +202,7 @@ def sparse_operand() -> Program:
     return Program(run, leaves={"x": x})
 
 
-@case(**WARN)
+@case()
 def sparse_gradient() -> Program:
     table, ids = nn.Parameter(torch.randn(5, 3)), torch.tensor([1, 2, 2, 4])
 
