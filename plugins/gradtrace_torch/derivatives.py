@@ -199,6 +199,8 @@ def _result_shape(results: list[LiveValue]) -> tuple[int, ...]:
 def _unfit(results: list[LiveValue], uses: list[LiveUse]) -> str | None:
     """Return why no Jacobian of real numbers can be had, None where it can."""
     values = [*results, *(use.value for use in uses)]
+    if torch._C._autograd._top_saved_tensors_default_hooks(True) is not None:
+        return "its saved tensors are behind hooks; a checkpoint would run its forward again"
     if any(value.dtype.is_complex for value in values):
         return "the derivative of complex values is not a matrix of complex numbers"
     if any(device_of(value).type == "meta" for value in values):

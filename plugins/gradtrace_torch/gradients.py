@@ -30,6 +30,7 @@ Hook = Callable[[Sequence[Tensor | None], Sequence[Tensor | None]], None]
 
 LOST = "its gradient came in several passes that cannot be added up after the fact"
 CHANGED = "a hook on the tensor may change its gradient"
+PARTIAL = "the backward pass raised before it was done"
 NESTED = "part of its gradient came through a call that runs a backward pass of its own"
 
 
@@ -47,6 +48,8 @@ class Gradients:
         self._added = False
         """Whether any pass was a `backward()`."""
         self._open: list[LiveUse] = []
+        self._broken: set[int] = set()
+        """Passes that raised before they were done."""
         self._noted: list[tuple[int, bool, Results, Slots, Any, Any]] = []
 
     # -- hooks ---------------------------------------------------------------------------
@@ -156,10 +159,17 @@ class Gradients:
                 value.seed = self._total(value.seed, seed)
         try:
             yield
+        except BaseException:
+            self._broken.add(self._serial)
+            raise
         finally:
             with torch.no_grad():
                 self._settle_all()
             self._adds, self._hold, self._deaf = outer
+
+    def is_partial(self, gradient: Gradient) -> bool:
+        """Tell whether a gradient comes from a pass that raised before it was done."""
+        return gradient.serial in self._broken
 
     def counts(self, gradient: Gradient | None) -> bool:
         """Tell whether a gradient belongs in the graph."""

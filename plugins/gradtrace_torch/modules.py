@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -101,7 +102,8 @@ class Modules:
         if name is None:
             name = self._name_late(module)
         if len(self._stack) == 1 or not self._arguments:
-            self._name_arguments(module, arguments)
+            # a global hook is not given the keyword arguments; the frame that calls it holds them
+            self._name_arguments(module, arguments, sys._getframe(1).f_locals.get("kwargs", {}))
         self._serial += 1
         self.scope = name
         self.invocations = (*self.invocations, self._serial) if name else ()
@@ -125,16 +127,20 @@ class Modules:
         self.register(module, name)
         return name
 
-    def _name_arguments(self, module: nn.Module, arguments: tuple[Any, ...]) -> None:
+    def _name_arguments(
+        self, module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]
+    ) -> None:
         """Remember what the forward method of the outermost module calls its tensors."""
+        forward = getattr(module, "_orig_mod", module).forward
         try:
-            bound = inspect.signature(module.forward).bind_partial(*arguments).arguments
+            bound = inspect.signature(forward).bind_partial(*arguments, **keywords).arguments
         except (TypeError, ValueError):
             return
         for path, tensor in tensors_in(bound):
             first, *rest = path
             name = f"{first}" + "".join(f"[{part}]" for part in rest)
-            self._arguments[id(tensor)] = (weakref.ref(tensor), name)
+            if self.argument(tensor) is None:
+                self._arguments[id(tensor)] = (weakref.ref(tensor), name)
 
     def argument(self, tensor: Tensor) -> str | None:
         """Return what the forward method of the outermost module calls `tensor`."""

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Op", "Path", "known_ops", "node_op", "op_of", "operand_name"]
+__all__ = ["Op", "Path", "known_ops", "node_op", "op_of", "operand_names"]
 
 Path = tuple[Any, ...]
 """Where a tensor stands in a call: position or argument name, then indices into containers."""
@@ -120,31 +120,39 @@ def node_op(name: str) -> str:
     return stem.removesuffix("Backward") or "call"
 
 
-def operand_name(function: Callable[..., Any] | None, path: Path) -> str:
-    """Return what the operand at `path` is called: the argument's name, else its position.
+def operand_names(function: Callable[..., Any] | None, paths: list[Path]) -> list[str]:
+    """Return what the operands at `paths` are called: the argument's name, else its position.
 
-    >>> operand_name(torch.nn.functional.linear, (1,)), operand_name(torch.cat, (0, 1))
-    ('weight', 'tensors[1]')
+    >>> operand_names(torch.nn.functional.linear, [(0,), (1,), ("bias",)])
+    ['input', 'weight', 'bias']
+    >>> operand_names(torch.cat, [(0, 0), (0, 1)])
+    ['tensors[0]', 'tensors[1]']
     """
-    first = path[0]
-    name = str(first)
-    if isinstance(first, int) and function is not None:
-        names = _argument_names(function)
-        name = names[first] if first < len(names) else name
-    return name if len(path) == 1 else name + "".join(f"[{index}]" for index in path[1:])
+    positions = tuple(dict.fromkeys([path[0] for path in paths if isinstance(path[0], int)]))
+    names = _argument_names(function, positions) if function is not None and positions else {}
+    return [
+        str(names.get(path[0], path[0])) + "".join([f"[{index}]" for index in path[1:]])
+        for path in paths
+    ]
 
 
 @lru_cache(maxsize=4096)
-def _argument_names(function: Callable[..., Any]) -> tuple[str, ...]:
-    """Return the names of the positional arguments, from the signature or torch's own schema."""
+def _argument_names(function: Callable[..., Any], positions: tuple[int, ...]) -> dict[Any, str]:
+    """Return the names of the arguments at `positions`, where tensors were given.
+
+    They are in the signature, or in the first of torch's own overloads that takes tensors there.
+    """
     if inspect.isfunction(function) and not hasattr(function, "__wrapped__"):
         parameters = inspect.signature(function).parameters.values()
         if not any(p.kind is p.VAR_POSITIONAL for p in parameters):
-            return tuple(p.name for p in parameters)
-    spelled = op_of(function).name
+            return dict(enumerate(p.name for p in parameters))
     try:
-        schemas = torch._C._jit_get_schemas_for_operator(f"aten::{spelled}")
+        schemas = torch._C._jit_get_schemas_for_operator(f"aten::{op_of(function).name}")
     except RuntimeError:
-        return ()
-    names = [tuple(argument.name for argument in schema.arguments) for schema in schemas]
-    return max(names, key=len) if names else ()
+        return {}
+    for schema in schemas:
+        taken = [a for a in schema.arguments if not a.kwarg_only]
+        fits = all(p < len(taken) and "Tensor" in str(taken[p].type) for p in positions)
+        if fits:
+            return {position: str(taken[position].name) for position in positions}
+    return {}

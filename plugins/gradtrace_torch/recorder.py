@@ -16,7 +16,7 @@ from gradtrace_torch.live import LiveCall, LiveUse, LiveValue
 from gradtrace_torch.modules import tensors_in
 from gradtrace_torch.ops import Op, Path, known_ops, op_of
 from gradtrace_torch.request import Request
-from gradtrace_torch.scenery import scenery
+from gradtrace_torch.scenery import Pauses, scenery
 from gradtrace_torch.sources import place, user_frame
 from gradtrace_torch.statistics import Meter
 from gradtrace_torch.transcript import transcribe
@@ -33,7 +33,7 @@ def record(tape: Tape, options: Options, model: nn.Module | None) -> Iterator[No
     values = Values(options, meter, gradients, model, user_frame(3))
     recorder = Recorder(values, gradients)
     try:
-        with scenery(values.modules, recorder.pause), recorder:
+        with scenery(values.modules, recorder.pauses), recorder:
             yield
     finally:
         values.release()
@@ -49,7 +49,7 @@ class Recorder(TorchFunctionMode):
         super().__init__()
         self._values = values
         self._gradients = gradients
-        self._paused = 0
+        self.pauses = Pauses()
 
     def __torch_function__(
         self,
@@ -60,18 +60,14 @@ class Recorder(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         op = known_ops.get(func) or op_of(func)
-        if op.role == "quiet" or self._paused:
+        if op.role == "quiet" or self.pauses:
             return func(*args, **kwargs)
-        if torch._C._functorch.peek_interpreter_stack() is not None:
-            self._values.saw_transform(torch._C._functorch.peek_interpreter_stack().key().name)
-            return func(*args, **kwargs)
+        transforms = self._values.transforms
+        if transforms.running():
+            return transforms.run(func, args, kwargs)
         if op.role == "call":
             return self._call(op, func, args, kwargs)
         return self._differentiate(op, func, args, kwargs)
-
-    def pause(self, more: int) -> None:
-        """Record nothing until each pause, +1, is ended by a -1."""
-        self._paused += more
 
     def _differentiate(
         self, op: Op, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from types import FrameType
 from typing import Any
 
 from torch.optim.optimizer import (
@@ -16,17 +17,18 @@ from torch.optim.optimizer import (
 
 from gradtrace.errors import GradtraceWarning
 from gradtrace_torch.modules import Modules
+from gradtrace_torch.sources import user_level
 
-__all__ = ["scenery"]
+__all__ = ["Pauses", "scenery"]
 
 
 @contextmanager
-def scenery(modules: Modules, pause: Callable[[int], None]) -> Iterator[None]:
+def scenery(modules: Modules, pauses: Pauses) -> Iterator[None]:
     """Follow modules, look away while an optimizer steps, and run compiled code as eager."""
     with ExitStack() as stack:
         for handle in modules.install():
             stack.callback(handle.remove)
-        for handle in _look_away(pause):
+        for handle in _look_away(pauses):
             stack.callback(handle.remove)
         dynamo = sys.modules.get("torch._dynamo")
         if dynamo is not None:  # nothing can be compiled where it was never imported
@@ -36,24 +38,49 @@ def scenery(modules: Modules, pause: Callable[[int], None]) -> Iterator[None]:
                 "a module compiled by torch.compile is traced as eager code; "
                 "outside the trace block it runs compiled as before",
                 GradtraceWarning,
-                stacklevel=2,
+                stacklevel=user_level(),
             )
         yield
 
 
-def _look_away(pause: Callable[[int], None]) -> list[Any]:
+def _look_away(pauses: Pauses) -> list[Any]:
     """Pause while an optimizer steps, unless it calls the model again through a closure."""
-    here = threading.get_ident()
-    pausing: list[bool] = []
 
     def before(optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if threading.get_ident() == here:
-            closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
-            pausing.append(closure is None)
-            pause(int(pausing[-1]))
+        closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
+        if closure is None:
+            pauses.begin(sys._getframe(1))
 
     def after(optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if threading.get_ident() == here and pausing:
-            pause(-int(pausing.pop()))
+        pauses.end(sys._getframe(1))
 
     return [register_optimizer_step_pre_hook(before), register_optimizer_step_post_hook(after)]
+
+
+class Pauses:
+    """Frames during which nothing is recorded; a frame that raised is over without saying so."""
+
+    def __init__(self) -> None:
+        self._frames: list[FrameType] = []
+        self._thread = threading.get_ident()
+
+    def begin(self, frame: FrameType) -> None:
+        """Record nothing while `frame` runs."""
+        if threading.get_ident() == self._thread:
+            self._frames.append(frame)
+
+    def end(self, frame: FrameType) -> None:
+        """Go on after `frame`."""
+        if frame in self._frames:
+            self._frames.remove(frame)
+
+    def __bool__(self) -> bool:
+        if not self._frames:
+            return False
+        running: FrameType | None = sys._getframe(1)
+        while running is not None:
+            if running in self._frames:
+                return True
+            running = running.f_back
+        self._frames.clear()
+        return False

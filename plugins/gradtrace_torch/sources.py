@@ -13,7 +13,7 @@ import torch
 from gradtrace import capture
 from gradtrace.tape import Source
 
-__all__ = ["Place", "decode", "name_in_frames", "place", "user_frame"]
+__all__ = ["Place", "decode", "name_in_frames", "place", "user_frame", "user_level"]
 
 Place = tuple[CodeType, int]
 """A code object and the index of the instruction in it."""
@@ -78,6 +78,14 @@ def name_in_frames(value: Any, outermost: FrameType | None) -> str | None:
             break
         frame = frame.f_back
     return found
+
+
+def user_level() -> int:
+    """Return the `stacklevel` at which a warning of the caller points at the user's line."""
+    user, frame, level = user_frame(2), sys._getframe(1), 1
+    while frame is not user and frame.f_back is not None:
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def user_frame(depth: int) -> FrameType | None:

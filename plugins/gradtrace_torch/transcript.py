@@ -9,9 +9,9 @@ from dataclasses import replace
 from gradtrace.derivative import LocalDerivative
 from gradtrace.summary import Summary
 from gradtrace.tape import Call, Leaf, Use, Value
-from gradtrace_torch.gradients import CHANGED, LOST, NESTED, Gradients
+from gradtrace_torch.gradients import CHANGED, LOST, NESTED, PARTIAL, Gradients
 from gradtrace_torch.live import Gradient, LiveCall, LiveUse, LiveValue
-from gradtrace_torch.ops import operand_name
+from gradtrace_torch.ops import operand_names
 from gradtrace_torch.sources import decode
 from gradtrace_torch.statistics import Meter
 
@@ -44,7 +44,12 @@ class _Scribe:
     def call(self, live: LiveCall) -> Call:
         results = [self.value(value) for value in live.results]
         upstream = _joint_norm(results)
-        uses = [self.use(use, upstream) for use in live.uses]
+        paths = [path for use in live.uses for path in (use.path, *use.also)]
+        names = iter(operand_names(live.function, paths))
+        uses = [
+            self.use(use, "+".join([next(names) for _ in range(1 + len(use.also))]), upstream)
+            for use in live.uses
+        ]
         source = decode(live.place)
         return Call(live.op, results, uses, live.scope, live.invocations, source)
 
@@ -59,11 +64,7 @@ class _Scribe:
             )
         return self._values[live]
 
-    def use(self, live: LiveUse, upstream: float | None) -> Use:
-        function = live.call.function
-        name = operand_name(function, live.path)
-        for path in live.also:
-            name += f"+{operand_name(function, path)}"
+    def use(self, live: LiveUse, name: str, upstream: float | None) -> Use:
         value, downstream = self.value(live.value), self.gradient(live.gradient)
         if not live.differentiable:
             return Use(name, value, None, downstream)
@@ -82,8 +83,11 @@ class _Scribe:
         if live.note is not None:
             return live.note
         seen = [live.gradient, *(use.gradient for use in live.uses)]
-        if any(gradient is not None and gradient.lost for gradient in seen):
+        known = [gradient for gradient in seen if gradient is not None]
+        if any(gradient.lost for gradient in known):
             return LOST
+        if any(self._gradients.is_partial(gradient) for gradient in known):
+            return PARTIAL
         if live.is_leaf and live.gradient is not None and not any(seen[1:]) and not live.seed:
             return NESTED
         return CHANGED if live.watched else None

@@ -20,6 +20,7 @@ from gradtrace_torch.nodes import Ownership
 from gradtrace_torch.ops import Op, node_op
 from gradtrace_torch.sources import Place, name_in_frames, place
 from gradtrace_torch.statistics import Meter
+from gradtrace_torch.transforms import Transforms
 
 __all__ = ["Values"]
 
@@ -49,7 +50,7 @@ class Values:
         self._identities = Identities()
         self._nodes = Ownership(self.of, self._split)
         self._origins: dict[int, tuple[weakref.ref[Tensor], str, Place | None]] = {}
-        self._transforms: list[str] = []
+        self.transforms = Transforms()
 
     # -- tensors to values ---------------------------------------------------------------
 
@@ -75,7 +76,7 @@ class Values:
             self._watch_leaf(value, tensor)
         return value
 
-    def _at_edge(self, tensor: Tensor) -> LiveValue:
+    def _at_edge(self, tensor: Tensor, op: str | None = None) -> LiveValue:
         """Return the value of a differentiable tensor, which autograd knows if we do not yet."""
         node = tensor.grad_fn
         assert node is not None
@@ -87,7 +88,7 @@ class Values:
                 self._meter.read(value, tensor)
                 value.unseen = False
             return value
-        op = self._transforms.pop(0) if self._transforms else node_op(node.name())
+        op = op or self.transforms.made(node) or node_op(node.name())
         call = LiveCall(op, self.modules.scope, self.modules.invocations, _definition(node))
         return self.add_call(call, [tensor])[0]
 
@@ -264,7 +265,7 @@ class Values:
                 use.slots = ()
         self._nodes.forget()
 
-    # -- modules and transforms ----------------------------------------------------------
+    # -- modules ----------------------------------------------------------
 
     def _returned(self, module: nn.Module, output: Any) -> None:
         """Own what a module made out of our sight, while its scope still stands."""
@@ -273,14 +274,9 @@ class Values:
                 node = tensor.grad_fn
                 if node is None or (node, tensor.output_nr) in self._nodes.values:
                     continue
-                if isinstance(module, torch.jit.ScriptModule):
-                    self._transforms.append(module.original_name)
-                self.of(tensor)
-
-    def saw_transform(self, name: str) -> None:
-        """Remember that a transform of `torch.func` ran, inside which nothing is recorded."""
-        if self._transforms[-1:] != [name.lower()]:
-            self._transforms.append(name.lower())
+                scripted = isinstance(module, torch.jit.ScriptModule)
+                op = str(module.original_name) if scripted else None
+                self._identities.set(tensor, self._at_edge(tensor, op))
 
 
 def _definition(node: Any) -> Place | None:
