@@ -34,11 +34,15 @@ class Ownership:
         self._on_change = on_change
 
     def forget(self) -> None:
-        """Let go of every autograd node."""
+        """Let go of every autograd node, the newest first.
+
+        A long chain of nodes let go from its oldest end is freed by recursion, and overflows.
+        """
         for value in self.values.values():
             value.edge = None
         self.values.clear()
-        self.owners.clear()
+        while self.owners:
+            self.owners.popitem()
 
     def bind(self, value: LiveValue, edge: Edge) -> None:
         """Let gradients that arrive at `edge` be those of `value`."""
