@@ -48,3 +48,8 @@ class Identities:
     def was_written_to(self, tensor: Tensor) -> bool:
         """Tell whether `tensor` was written to since it was last seen."""
         return self._entries[id(tensor)][1] != version_of(tensor)
+
+    def living(self) -> list[Tensor]:
+        """Return the tensors that are still alive."""
+        found = [entry[0]() for entry in self._entries.values()]
+        return [tensor for tensor in found if tensor is not None]

@@ -33,16 +33,14 @@ class Ownership:
         self._leaf_of = leaf_of
         self._on_change = on_change
 
-    def forget(self) -> None:
-        """Let go of every autograd node, the newest first.
-
-        A long chain of nodes let go from its oldest end is freed by recursion, and overflows.
-        """
+    def forget(self) -> list[Node]:
+        """Let go of autograd's graph, and return the nodes, in order, for others to let go of."""
         for value in self.values.values():
             value.edge = None
         self.values.clear()
-        while self.owners:
-            self.owners.popitem()
+        nodes = list(self.owners)
+        self.owners.clear()
+        return nodes
 
     def bind(self, value: LiveValue, edge: Edge) -> None:
         """Let gradients that arrive at `edge` be those of `value`."""

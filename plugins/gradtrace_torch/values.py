@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import get_gradient_edge
 
 from gradtrace.tape import Options
+from gradtrace_torch.chains import let_go
 from gradtrace_torch.derivatives import Differentiator
 from gradtrace_torch.gradients import Gradients
 from gradtrace_torch.identity import Identities
@@ -74,6 +75,9 @@ class Values:
             return self._view_again(tensor, base)
         if tensor.requires_grad and value.edge is None:
             self._watch_leaf(value, tensor)
+        if value.is_leaf and not value.uses and self._identities.was_written_to(tensor):
+            self._meter.read(value, tensor, own=True)  # initialized since it was first seen
+            value.kind, value.names = self._describe(tensor)
         return value
 
     def _at_edge(self, tensor: Tensor, op: str | None = None) -> LiveValue:
@@ -160,7 +164,7 @@ class Values:
         else:
             counted = not (op.mutates and tensor.is_inference())
             return counted and self._identities.current(tensor) is not None
-        if value is not None:
+        if value is not None and (value.uses or not value.is_leaf):
             self._identities.set(tensor, value)
         return value is not None
 
@@ -263,7 +267,7 @@ class Values:
             step.nodes = []
             for use in step.uses:
                 use.slots = ()
-        self._nodes.forget()
+        let_go(self._nodes.forget(), self._identities.living())
 
     # -- modules ----------------------------------------------------------
 
