@@ -211,11 +211,12 @@ def test_a_save_that_fails_leaves_the_old_file(
     path = example().save(tmp_path / "graph")
     before = path.read_bytes()
 
-    def fail(arrays: Any, unfinished: Path, metadata: Any) -> None:
-        unfinished.write_bytes(b"half")
+    def fail(unfinished: Path, data: bytes) -> int:
+        with unfinished.open("wb") as file:
+            file.write(data[:4])
         raise OSError("disk full")
 
-    monkeypatch.setattr(files, "serialize", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(FileError, match="cannot be written: disk full"):
         example(keep="summary").save(path)
     assert path.read_bytes() == before

@@ -51,7 +51,7 @@ class Modules:
         self.names: dict[int, str] = {}
         self.parameters: dict[int, list[str]] = {}
         self.buffers: dict[int, list[str]] = {}
-        self._arguments: dict[int, tuple[weakref.ref[Tensor], str]] = {}
+        self._arguments: dict[int, tuple[weakref.ref[Tensor], tuple[str, ...]]] = {}
         self.compiled = False
         self.muted = False
         """Whether modules run for our sake, not the user's."""
@@ -139,13 +139,13 @@ class Modules:
         for path, tensor in tensors_in(bound):
             first, *rest = path
             name = f"{first}" + "".join(f"[{part}]" for part in rest)
-            if self.argument(tensor) is None:
-                self._arguments[id(tensor)] = (weakref.ref(tensor), name)
+            names = (*self.argument_names(tensor), name)
+            self._arguments[id(tensor)] = (weakref.ref(tensor), names)
 
-    def argument(self, tensor: Tensor) -> str | None:
+    def argument_names(self, tensor: Tensor) -> tuple[str, ...]:
         """Return what the forward method of the outermost module calls `tensor`."""
-        reference, name = self._arguments.get(id(tensor), (None, None))
-        return name if reference is not None and reference() is tensor else None
+        reference, names = self._arguments.get(id(tensor), (None, ()))
+        return names if reference is not None and reference() is tensor else ()
 
 
 def _dotted(prefix: str, name: str) -> str:

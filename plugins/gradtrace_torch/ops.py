@@ -155,4 +155,4 @@ def _argument_names(function: Callable[..., Any], positions: tuple[int, ...]) ->
         fits = all(p < len(taken) and "Tensor" in str(taken[p].type) for p in positions)
         if fits:
             return {position: str(taken[position].name) for position in positions}
-    return {}
+    return {0: "self"} if getattr(function, "__objclass__", None) is torch._C.TensorBase else {}

@@ -13,7 +13,7 @@ import torch
 from gradtrace import capture
 from gradtrace.tape import Source
 
-__all__ = ["Place", "decode", "name_in_frames", "place", "user_frame", "user_level"]
+__all__ = ["Place", "decode", "is_hidden", "name_in_frames", "place", "user_frame", "user_level"]
 
 Place = tuple[CodeType, int]
 """A code object and the index of the instruction in it."""
@@ -27,7 +27,8 @@ _HIDDEN = (
 _hidden: dict[CodeType, bool] = {}
 
 
-def _is_hidden(code: CodeType) -> bool:
+def is_hidden(code: CodeType) -> bool:
+    """Tell whether code is torch's or ours, not the user's."""
     hidden = _hidden.get(code)
     if hidden is None:
         file = code.co_filename
@@ -38,7 +39,7 @@ def _is_hidden(code: CodeType) -> bool:
 def place(depth: int) -> Place | None:
     """Return the innermost place, from `depth` frames above, that is neither torch's nor ours."""
     frame: FrameType | None = sys._getframe(depth)
-    while frame is not None and _is_hidden(frame.f_code):
+    while frame is not None and is_hidden(frame.f_code):
         frame = frame.f_back
     return None if frame is None else (frame.f_code, frame.f_lasti)
 
@@ -69,7 +70,7 @@ def name_in_frames(value: Any, outermost: FrameType | None) -> str | None:
     found = None
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        if not _is_hidden(frame.f_code):
+        if not is_hidden(frame.f_code):
             for name, held in frame.f_locals.items():
                 if held is value and name.isidentifier() and not name.startswith("_"):
                     found = name
@@ -92,7 +93,7 @@ def user_frame(depth: int) -> FrameType | None:
     """Return the innermost frame, from `depth` frames above, that is the user's."""
     frame: FrameType | None = sys._getframe(depth)
     while frame is not None and (
-        _is_hidden(frame.f_code) or frame.f_code.co_filename.endswith("contextlib.py")
+        is_hidden(frame.f_code) or frame.f_code.co_filename.endswith("contextlib.py")
     ):
         frame = frame.f_back
     return frame

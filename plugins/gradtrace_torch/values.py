@@ -19,7 +19,7 @@ from gradtrace_torch.live import LiveCall, LiveUse, LiveValue
 from gradtrace_torch.modules import Modules, tensors_in
 from gradtrace_torch.nodes import Ownership
 from gradtrace_torch.ops import Op, node_op
-from gradtrace_torch.sources import Place, name_in_frames, place
+from gradtrace_torch.sources import Place, is_hidden, name_in_frames, place
 from gradtrace_torch.statistics import Meter
 from gradtrace_torch.transforms import Transforms
 
@@ -120,8 +120,9 @@ class Values:
             return "parameter", tuple(self.modules.parameters[id(tensor)])
         if id(tensor) in self.modules.buffers:
             return "buffer", tuple(self.modules.buffers[id(tensor)])
-        name = self.modules.argument(tensor) or name_in_frames(tensor, self._frame)
-        names = (name,) if name else ()
+        names = self.modules.argument_names(tensor)
+        if not names and (name := name_in_frames(tensor, self._frame)):
+            names = (name,)
         if isinstance(tensor, nn.Parameter):
             return "parameter", names
         origin = self._origins.get(id(tensor))
@@ -284,6 +285,7 @@ class Values:
 
 
 def _definition(node: Any) -> Place | None:
-    """Return where a custom function was defined, None for an operation of torch's own."""
+    """Return where a custom function of the user's was defined, else the line that runs now."""
     function = getattr(type(node), "_forward_cls", None)
-    return None if function is None else (function.forward.__code__, 0)
+    defined = None if function is None else function.forward.__code__
+    return place(2) if defined is None or is_hidden(defined) else (defined, 0)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gradtrace import Graph
 
-__all__ = ["CASES", "WARN", "Case", "Program", "case", "spelled"]
+__all__ = ["CASES", "Case", "Program", "case", "spelled"]
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,6 @@ class Case:
 
 
 CASES: dict[str, Case] = {}
-
-WARN = dict.fromkeys(
-    ("exact", "verified", "same"), "torch warns the user of the batched pullbacks that we run"
-)
-"""The bug of calls that torch has no batching rule for."""
 
 
 def case(

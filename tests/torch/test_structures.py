@@ -25,7 +25,9 @@ def traced(run: Callable[..., Tensor], *operands: Tensor, **options: Any) -> gra
     return graph
 
 
-def derivative(run: Callable[..., Tensor], *shapes: tuple[int, ...], operand: int = 0, **options: Any) -> LocalDerivative:
+def derivative(
+    run: Callable[..., Tensor], *shapes: tuple[int, ...], operand: int = 0, **options: Any
+) -> LocalDerivative:
     """Return the local derivative of the one call that `run` makes."""
     torch.manual_seed(0)
     operands = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
@@ -91,7 +93,7 @@ def test_what_is_zero_says_so() -> None:
 def test_a_large_transpose_is_no_dense_matrix() -> None:
     found = derivative(torch.t, (2000, 30))
     assert found.structure != "dense"
-    assert (found.array is None or found.array.size <= 2000 * 30) and found.norm is not None
+    assert found.array is None or found.array.size <= 2000 * 30
     assert found.norm == pytest.approx(math.sqrt(2000 * 30), rel=0.1)
 
 
@@ -116,7 +118,7 @@ def test_the_limit_is_kept(limit: int, structure: str) -> None:
 
 def test_each_use_of_an_operand_has_its_own_derivative() -> None:
     x = torch.tensor([2.0, 3.0], requires_grad=True)
-    graph = traced(lambda v: v * v, x)
+    graph = traced(lambda x: x * x, x)
     assert graph.number_of_edges("x", "mul") == 2
     for key, operand in ((0, "self"), (1, "other")):
         edge = graph.edges["x", "mul", key]
@@ -128,7 +130,7 @@ def test_each_use_of_an_operand_has_its_own_derivative() -> None:
 
 def test_uses_of_one_operand_in_unlike_ways_are_told_apart() -> None:
     x = torch.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
-    graph = traced(torch.matmul, x, x)
+    graph = traced(lambda x: x @ x, x)
     first = graph.edges["x", "matmul", 0]["downstream_gradient"].array
     second = graph.edges["x", "matmul", 1]["downstream_gradient"].array
     assert first.tolist() == [[3.0, 7.0], [3.0, 7.0]]

@@ -143,7 +143,6 @@ def test_inputs_are_named_after_the_arguments_of_forward() -> None:
     assert "first" not in kinds
 
 
-@pytest.mark.xfail(strict=True, reason="keyword arguments of forward are not looked at")
 def test_inputs_given_by_keyword_are_named_after_them() -> None:
     model = made("gpt2")
     first, second = torch.randint(0, 50, (2, 8)), torch.randint(0, 50, (2, 8))

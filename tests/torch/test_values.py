@@ -151,7 +151,9 @@ def test_layouts_make_no_difference(change: Any, size: int) -> None:
         summary = value_of(tensor, keep)
         assert_summarized(summary, tensor)
         if keep == "all":
-            np.testing.assert_array_equal(summary.array, tensor.resolve_conj().resolve_neg().numpy())
+            np.testing.assert_array_equal(
+                summary.array, tensor.resolve_conj().resolve_neg().numpy()
+            )
 
 
 @pytest.mark.parametrize("size", [10, 3000])
@@ -211,7 +213,11 @@ def test_the_estimated_norm_is_near_the_norm() -> None:
     for edge in [("input", "linear", 0), ("weight", "linear", 1), ("bias", "linear", 2)]:
         estimate = rough.edges[edge]["local_derivative"]
         truth = exact.edges[edge]["local_derivative"]
-        assert (estimate.structure, estimate.estimated, truth.estimated) == ("operator", True, False)
+        assert (estimate.structure, estimate.estimated, truth.estimated) == (
+            "operator",
+            True,
+            False,
+        )
         assert estimate.norm == pytest.approx(truth.norm, rel=0.3)
 
 
