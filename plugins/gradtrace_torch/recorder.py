@@ -109,7 +109,7 @@ class Recorder(TorchFunctionMode):
         operands = _operands(args, kwargs)
         held = [values.of(tensor) for _, tensor in operands]
         bases: dict[int, tuple[Tensor, LiveValue]] = {}
-        if op.mutates or op.takes_inplace:
+        if op.mutates or op.takes_inplace or "out" in kwargs:
             values.secure()
             bases = values.bases(operands)
         result = func(*args, **kwargs)
