@@ -203,7 +203,7 @@ class Gradients:
     def _depart(self, use: LiveUse, gradient: Tensor | None) -> None:
         """Record the share that one slot of `use` passes back."""
         shape = use.value.shape
-        if len(use.slots) == 1:
+        if use.slot_count == 1:
             if gradient is None:
                 return
             if gradient.shape == shape:
@@ -215,7 +215,7 @@ class Gradients:
                 self._open.append(use)
             return
         if use.remaining == 0:
-            use.remaining = len(use.slots)
+            use.remaining = use.slot_count
             self._open.append(use)
         use.remaining -= 1
         if gradient is not None:
@@ -266,14 +266,18 @@ def _reduced(gradient: Tensor, shape: Any) -> Tensor:
 
 
 def _sum(earlier: Gradient, gradient: Tensor) -> Tensor | None:
-    """Return earlier + gradient, None where the earlier one is gone.
+    """Return earlier + gradient, None where the elements of the earlier one are gone.
 
     Autograd adds to `.grad` in place, and the first gradient of a leaf often is its `.grad`:
     then the tensor that is held already holds the sum.
     """
-    held = earlier.held
-    if held is None or earlier.lost:
+    held, kept = earlier.held, earlier.tensor
+    if earlier.lost:
         return None
+    if held is None:
+        if kept is None or kept.numel() != gradient.numel():
+            return None
+        return kept.reshape(gradient.shape) + gradient
     if held._version == earlier.held_version:
         return held + gradient
     if held._version == earlier.held_version + 1 and held.data_ptr() != gradient.data_ptr():

@@ -75,8 +75,8 @@ class LiveUse:
     """One use of a value as an operand, with the autograd slots its gradient comes back through."""
 
     slots: tuple[tuple[Node, int], ...] = ()
-    differentiable = False
-    """Whether a gradient comes back through it."""
+    slot_count = 0
+    """How many slots its gradient comes back through; it outlives the slots, which hold nodes."""
     partial: Tensor | None = None
     """What has come through some of the slots, or in a shape that autograd has yet to reduce."""
     remaining = 0
@@ -91,6 +91,12 @@ class LiveUse:
         self.call = call
         self.value = value
         self.path = path
+
+    def flow_through(self, slots: tuple[tuple[Node, int], ...]) -> None:
+        """Let the gradient of the value come back through `slots`."""
+        self.slots = slots
+        self.slot_count = len(slots)
+        self.value.uses.append(self)
 
 
 class LiveCall:

@@ -90,8 +90,7 @@ class Ownership:
                 self.owners[node] = call
                 call.nodes.append(node)
                 for _, use in matched:
-                    use.differentiable = True
-                    use.value.uses.append(use)
+                    use.flow_through(use.slots)
                 return matched
         for _, use in matched:
             use.slots = ()
@@ -155,16 +154,12 @@ class Ownership:
         """Give the slots of one value to its uses, one each where autograd tells them apart."""
         if len(uses) > 1 and len(places) == len(uses):
             for use, place in zip(uses, places, strict=True):
-                use.slots = (place,)
+                use.flow_through((place,))
         else:
-            uses[0].slots = tuple(places)
+            uses[0].flow_through(tuple(places))
             for extra in uses[1:]:  # one gradient for several positions: one edge that says so
                 uses[0].also += (extra.path,)
                 call.uses.remove(extra)
-            uses = uses[:1]
-        for use in uses:
-            use.differentiable = True
-            use.value.uses.append(use)
 
     def split(self, call: LiveCall) -> None:
         """Take `call` apart into its autograd nodes, for what is inside it is used outside.
@@ -211,10 +206,8 @@ class Ownership:
                     self.bind(value, edge)
                 known = paths.get((node, slot)) if owner is call else None
                 use = LiveUse(owner, value, known or (str(slot),))
-                use.slots = ((node, slot),)
-                use.differentiable = True
+                use.flow_through(((node, slot),))
                 owner.uses.append(use)
-                value.uses.append(use)
 
 
 def _merged(matched: list[tuple[int, LiveUse]], uses: list[LiveUse]) -> bool:

@@ -127,10 +127,8 @@ class Meter:
             reading.tensor = None
         self._whole.clear()
 
-    def summary(self, reading: Reading | None) -> Summary | None:
+    def summary(self, reading: Reading) -> Summary:
         """Return the summary of a resolved reading."""
-        if reading is None:
-            return None
         if reading.summary is None:
             reading.summary = summarize(reading)
         return reading.summary

@@ -66,7 +66,7 @@ class _Scribe:
 
     def use(self, live: LiveUse, name: str, upstream: float | None) -> Use:
         value, downstream = self.value(live.value), self.gradient(live.gradient)
-        if not live.differentiable:
+        if not live.slot_count:
             return Use(name, value, None, downstream)
         gain = _gain(downstream, upstream)
         if live.derivative is not None:

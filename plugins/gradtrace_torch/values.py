@@ -106,9 +106,7 @@ class Values:
         value = self._value(tensor, own=True)
         value.is_leaf = True
         value.kind, value.names = self._describe(tensor)
-        origin = self._origins.get(id(tensor))
-        if origin is not None and origin[0]() is tensor:
-            value.op, value.place = origin[1:]
+        value.op, value.place = self._origin(tensor)
         self.steps.append(value)
         if tensor.requires_grad:
             self._watch_leaf(value, tensor)
@@ -125,9 +123,14 @@ class Values:
             names = (name,)
         if isinstance(tensor, nn.Parameter):
             return "parameter", names
-        origin = self._origins.get(id(tensor))
-        inside = origin is not None and origin[0]() is tensor
+        inside = self._origin(tensor)[0] is not None
         return ("constant" if inside and not tensor.requires_grad else "input"), names
+
+    def _origin(self, tensor: Tensor) -> tuple[str | None, Place | None]:
+        """Return what made `tensor` out of nothing inside the block, and where."""
+        reference, op, where = self._origins.get(id(tensor), (None, None, None))
+        known = reference is not None and reference() is tensor
+        return (op, where) if known else (None, None)
 
     def _watch_leaf(self, value: LiveValue, tensor: Tensor) -> None:
         with torch.inference_mode(False):
@@ -270,7 +273,7 @@ class Values:
                 use.slots = ()
         let_go(self._nodes.forget(), self._identities.living())
 
-    # -- modules ----------------------------------------------------------
+    # -- modules -------------------------------------------------------------------------
 
     def _returned(self, module: nn.Module, output: Any) -> None:
         """Own what a module made out of our sight, while its scope still stands."""

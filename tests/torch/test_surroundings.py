@@ -220,3 +220,29 @@ def test_a_frozen_parameter_is_there_without_a_gradient() -> None:
     assert graph.nodes["1.weight"]["upstream_gradient"] is None
     assert graph.edges["1.weight", "1.linear", 1]["local_derivative"] is None
     assert graph.nodes["0.weight"]["upstream_gradient"] is not None
+
+
+@pytest.mark.parametrize("keep", ["summary", "all"])
+def test_passes_through_calls_that_saved_nothing_add_up(keep: str) -> None:
+    x = torch.ones(3, requires_grad=True)
+    with gradtrace.trace(keep=keep) as graph:
+        trunk = x + 1
+        (trunk + 2).sum().backward()
+        (trunk + 3).sum().backward()
+    assert graph.nodes["add"]["upstream_gradient"].max == 2
+    assert graph.edges["x", "add", 0]["downstream_gradient"].max == 2
+    check = graph.check()
+    assert len(check.passed) == len(graph), str(check)
+
+
+@pytest.mark.parametrize("keep", ["summary", "all"])
+def test_a_backward_counts_and_a_grad_before_it_does_not(keep: str) -> None:
+    x = torch.ones(3, requires_grad=True)
+    with gradtrace.trace(keep=keep) as graph:
+        total = (x + 1).sum()
+        torch.autograd.grad(total, x)
+        total.backward()
+    assert graph.nodes["x"]["upstream_gradient"].max == 1
+    assert graph.edges["x", "add", 0]["downstream_gradient"].max == 1
+    check = graph.check()
+    assert len(check.passed) == len(graph), str(check)
