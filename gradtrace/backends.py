@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol, runtime_checkable
 
@@ -53,22 +54,27 @@ class Plugin:
 
 def plugins(group: str) -> list[Plugin]:
     """Load every plugin of `group`, keeping a broken one from breaking the rest."""
-    found = sorted(entry_points(group=group), key=lambda point: point.name)
-    return [_load(group, point) for point in found]
+    return [_load(*declared) for declared in _declared(group, tuple(sys.path))]
 
 
-def _load(group: str, point: EntryPoint) -> Plugin:
-    origin = point.dist.name if point.dist else "unknown"
+@cache
+def _declared(group: str, path: tuple[str, ...]) -> list[tuple[EntryPoint, str]]:
+    """Return the entry points of `group` and who declares each; reading them takes milliseconds."""
+    points = sorted(entry_points(group=group), key=lambda point: point.name)
+    return [(point, point.dist.name if point.dist else "unknown") for point in points]
+
+
+def _load(point: EntryPoint, origin: str) -> Plugin:
     try:
         made = point.load()()
-        if group == GROUPS[0] and not isinstance(made, Backend):
+        if point.group == GROUPS[0] and not isinstance(made, Backend):
             raise TypeError("it is no backend; help('gradtrace.backends') says what one has")
-        return Plugin(group, point.name, origin, loaded=made)
+        return Plugin(point.group, point.name, origin, loaded=made)
     except Exception as error:  # whatever a stranger's module raises while it is imported
         reason = f"{type(error).__name__}: {error}"
         if isinstance(error, ModuleNotFoundError) and origin == "gradtrace":
             reason += f"; pip install 'gradtrace[{point.name}]' may provide it"
-        return Plugin(group, point.name, origin, error=reason)
+        return Plugin(point.group, point.name, origin, error=reason)
 
 
 def backends_for(model: object, name: str | None) -> list[Backend]:
@@ -77,10 +83,11 @@ def backends_for(model: object, name: str | None) -> list[Backend]:
     Without a name and a model, all backends are returned whose framework is already imported:
     a trace of NumPy code does not import torch.
     """
-    points = {point.name: point for point in entry_points(group=GROUPS[0])}
-    if name is not None and name not in points:
-        raise BackendError(f"no backend is named {name!r}; installed: {_listed(points)}")
-    found = [_load(GROUPS[0], point) for key, point in points.items() if name in (None, key)]
+    declared = _declared(GROUPS[0], tuple(sys.path))
+    names = [point.name for point, _ in declared]
+    if name is not None and name not in names:
+        raise BackendError(f"no backend is named {name!r}; installed: {_listed(names)}")
+    found = [_load(*each) for each in declared if name in (None, each[0].name)]
     working: list[Backend] = [plugin.loaded for plugin in found if plugin.loaded is not None]
     broken = "".join(
         f"; {plugin.name} is broken ({plugin.error})" for plugin in found if plugin.error
@@ -90,7 +97,7 @@ def backends_for(model: object, name: str | None) -> list[Backend]:
         if not fitting:
             raise BackendError(
                 f"no backend recognizes a model of type {type(model).__qualname__!r}; "
-                f"pass a model of {_listed(points)}, or no model at all{broken}"
+                f"pass a model of {_listed(names)}, or no model at all{broken}"
             )
         return fitting[:1]
     if name is not None and not working:
@@ -98,7 +105,5 @@ def backends_for(model: object, name: str | None) -> list[Backend]:
     return working if name else [b for b in working if b.framework in sys.modules]
 
 
-def _listed(points: dict[str, EntryPoint]) -> str:
-    return (
-        ", ".join(repr(name) for name in sorted(points)) or "none (pip install 'gradtrace[torch]')"
-    )
+def _listed(names: list[str]) -> str:
+    return ", ".join(map(repr, names)) or "none (pip install 'gradtrace[torch]')"

@@ -132,20 +132,33 @@ class Modules:
     ) -> None:
         """Remember what the forward method of the outermost module calls its tensors."""
         forward = getattr(module, "_orig_mod", module).forward
-        try:
-            bound = inspect.signature(forward).bind_partial(*arguments, **keywords).arguments
-        except (TypeError, ValueError):
-            return
-        for path, tensor in tensors_in(bound):
-            first, *rest = path
-            name = f"{first}" + "".join(f"[{part}]" for part in rest)
-            names = (*self.argument_names(tensor), name)
-            self._arguments[id(tensor)] = (weakref.ref(tensor), names)
+        for path, tensor in tensors_in(_bound(forward, arguments, keywords)):
+            if tensor.is_leaf:
+                first, *rest = path
+                name = f"{first}" + "".join(f"[{part}]" for part in rest)
+                names = (*self.argument_names(tensor), name)
+                self._arguments[id(tensor)] = (weakref.ref(tensor), names)
 
     def argument_names(self, tensor: Tensor) -> tuple[str, ...]:
         """Return what the forward method of the outermost module calls `tensor`."""
         reference, names = self._arguments.get(id(tensor), (None, ()))
         return names if reference is not None and reference() is tensor else ()
+
+
+def _bound(
+    forward: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the arguments by their names; `inspect.signature` would take as long as ten calls."""
+    code = getattr(inspect.unwrap(forward), "__code__", None)
+    if code is None:
+        return keywords
+    start = 1 if inspect.ismethod(forward) else 0
+    names = code.co_varnames[start : code.co_argcount]
+    bound = dict(zip(names, arguments, strict=False))
+    if len(arguments) > len(names) and code.co_flags & inspect.CO_VARARGS:
+        rest = code.co_varnames[code.co_argcount + code.co_kwonlyargcount]
+        bound[rest] = arguments[len(names) :]
+    return bound | keywords
 
 
 def _dotted(prefix: str, name: str) -> str:

@@ -24,16 +24,18 @@ _HIDDEN = (
 )
 """Files, and folders of files, that are not the user's."""
 
-_hidden: dict[CodeType, bool] = {}
+_hidden: dict[int, tuple[bool, CodeType]] = {}
+"""What `is_hidden` found, by the id of the code: hashing code costs as much as a call."""
 
 
 def is_hidden(code: CodeType) -> bool:
     """Tell whether code is torch's or ours, not the user's."""
-    hidden = _hidden.get(code)
-    if hidden is None:
+    known = _hidden.get(id(code))
+    if known is None:
         file = code.co_filename
-        hidden = _hidden[code] = file.startswith(_HIDDEN) or file.startswith("<frozen")
-    return hidden
+        known = file.startswith(_HIDDEN) or file.startswith("<frozen"), code
+        _hidden[id(code)] = known
+    return known[0]
 
 
 def place(depth: int) -> Place | None:
@@ -53,16 +55,15 @@ def decode(where: Place | None) -> Source | None:
     return Source(code.co_filename, line, code.co_qualname)
 
 
-_line_tables: dict[CodeType, dict[int, int]] = {}
+_line_tables: dict[int, tuple[dict[int, int], CodeType]] = {}
 
 
 def _lines(code: CodeType) -> dict[int, int]:
-    if code not in _line_tables:
+    if id(code) not in _line_tables:
         spans = [(start, end, line) for start, end, line in code.co_lines() if line is not None]
-        _line_tables[code] = {
-            offset: line for start, end, line in spans for offset in range(start, end, 2)
-        }
-    return _line_tables[code]
+        table = {offset: line for start, end, line in spans for offset in range(start, end, 2)}
+        _line_tables[id(code)] = table, code
+    return _line_tables[id(code)][0]
 
 
 def name_in_frames(value: Any, outermost: FrameType | None) -> str | None:
