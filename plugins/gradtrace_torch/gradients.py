@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
+from gradtrace.summary import SMALL
 from gradtrace_torch.live import Gradient, LiveCall, LiveUse, LiveValue
 from gradtrace_torch.statistics import Meter
 
@@ -24,6 +25,9 @@ Results = list[tuple[int, LiveValue]]
 
 Slots = list[tuple[int, LiveUse]]
 """Uses by the node's slot."""
+
+Heard = tuple[Results, Slots]
+"""What arrives at a node and what departs from it."""
 
 Hook = Callable[[Sequence[Tensor | None], Sequence[Tensor | None]], None]
 """What autograd calls with the downstream and the upstream gradients of a node."""
@@ -40,6 +44,8 @@ class Gradients:
     def __init__(self, meter: Meter) -> None:
         self.meter = meter
         self.ran = False
+        self.overheard = False
+        """Whether a hook of the user's may change a gradient after it was noted."""
         self._serial = 0
         self._adds = False
         """Whether the running pass is a `backward()`."""
@@ -56,10 +62,7 @@ class Gradients:
 
     def listen(self, call: LiveCall) -> None:
         """Hear the gradients that arrive at the results of `call` and depart through its uses."""
-        if len(call.nodes) == 1 and len(call.results) == 1:
-            self.listen_to_node(call, [(slot, use) for use in call.uses for _, slot in use.slots])
-            return
-        heard: dict[Node, tuple[Results, Slots]] = {}
+        heard: dict[Node, Heard] = {}
         for value in call.results:
             if value.edge is not None:
                 node, number = value.edge
@@ -71,18 +74,15 @@ class Gradients:
                 if node not in heard:
                     heard[node] = [], []
                 heard[node][1].append((slot, use))
-        call.handles = tuple(
-            [node.register_hook(self._hook(*both)) for node, both in heard.items()]
-        )
+        make = self._note if _is_small(call) else self._hook
+        call.handles = tuple([node.register_hook(make(*both)) for node, both in heard.items()])
 
     def listen_to_node(self, call: LiveCall, slots: Slots) -> None:
         """Hear a call that made one node and one result."""
         value = call.results[0]
         assert value.edge is not None
-        small = value.tensor is not None
-        for _, use in slots:
-            small = small and use.value.tensor is not None
-        hook = (self._note if small else self._hook)([(value.edge[1], value)], slots)
+        make = self._note if _is_small(call) else self._hook
+        hook = make([(value.edge[1], value)], slots)
         call.handles = (call.nodes[0].register_hook(hook),)
 
     def listen_to_leaf(self, value: LiveValue) -> None:
@@ -94,22 +94,25 @@ class Gradients:
         """Return a hook that records what arrives and departs."""
 
         def hook(downstream: Sequence[Tensor | None], upstream: Sequence[Tensor | None]) -> None:
-            if not self._deaf:
-                with torch.no_grad():
-                    self._hear(results, slots, downstream, upstream)
+            if self._deaf:
+                return
+            if not torch.is_grad_enabled():
+                self._hear(results, slots, downstream, upstream)
+                return
+            with torch.no_grad():
+                self._hear(results, slots, downstream, upstream)
 
         return hook
 
     def _note(self, results: Results, slots: Slots) -> Hook:
         """Return a hook that only notes small gradients, to be recorded when they are read."""
-        noted = self._noted
+        noted, hear = self._noted, self._hook(results, slots)
 
         def hook(downstream: Sequence[Tensor | None], upstream: Sequence[Tensor | None]) -> None:
             if self._deaf:
                 return
-            if self._hold:
-                with torch.no_grad():
-                    self._hear(results, slots, downstream, upstream)
+            if self._hold or self.overheard or any(map(_is_large, downstream)):
+                hear(downstream, upstream)
             else:
                 noted.append((self._serial, self._adds, results, slots, downstream, upstream))
 
@@ -260,6 +263,16 @@ class Gradients:
         return found
 
 
+def _is_small(call: LiveCall) -> bool:
+    """Tell whether all that a call took and made is small."""
+    values = [*call.results, *[use.value for use in call.uses]]
+    return all(value.tensor is not None for value in values)
+
+
+def _is_large(gradient: Tensor | None) -> bool:
+    return gradient is not None and gradient.numel() > SMALL
+
+
 def _reduced(gradient: Tensor, shape: Any) -> Tensor:
     """Return `gradient` summed to `shape`, as autograd itself does with what was broadcast."""
     return gradient if gradient.shape == shape else gradient.sum_to_size(shape)
@@ -271,7 +284,7 @@ def _sum(earlier: Gradient, gradient: Tensor) -> Tensor | None:
     Autograd adds to `.grad` in place, and the first gradient of a leaf often is its `.grad`:
     then the tensor that is held already holds the sum.
     """
-    held, kept = earlier.held, earlier.tensor
+    held, kept = earlier.held, earlier.elements()
     if earlier.lost:
         return None
     if held is None:

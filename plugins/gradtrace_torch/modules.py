@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import sys
 import threading
-import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from types import FrameType
@@ -17,7 +16,7 @@ from torch.nn.modules import module as hooks
 
 from gradtrace_torch.sources import name_in_frames
 
-__all__ = ["Modules", "tensors_in"]
+__all__ = ["Modules", "argument_names", "tensors_in"]
 
 
 def tensors_in(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Tensor]]:
@@ -51,7 +50,6 @@ class Modules:
         self.names: dict[int, str] = {}
         self.parameters: dict[int, list[str]] = {}
         self.buffers: dict[int, list[str]] = {}
-        self._arguments: dict[int, tuple[weakref.ref[Tensor], tuple[str, ...]]] = {}
         self.compiled = False
         self.muted = False
         """Whether modules run for our sake, not the user's."""
@@ -101,9 +99,6 @@ class Modules:
         name = self.names.get(id(module))
         if name is None:
             name = self._name_late(module)
-        if len(self._stack) == 1 or not self._arguments:
-            # a global hook is not given the keyword arguments; the frame that calls it holds them
-            self._name_arguments(module, arguments, sys._getframe(1).f_locals.get("kwargs", {}))
         self._serial += 1
         self.scope = name
         self.invocations = (*self.invocations, self._serial) if name else ()
@@ -127,38 +122,45 @@ class Modules:
         self.register(module, name)
         return name
 
-    def _name_arguments(
-        self, module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]
-    ) -> None:
-        """Remember what the forward method of the outermost module calls its tensors."""
-        forward = getattr(module, "_orig_mod", module).forward
-        for path, tensor in tensors_in(_bound(forward, arguments, keywords)):
-            if tensor.is_leaf:
-                first, *rest = path
-                name = f"{first}" + "".join(f"[{part}]" for part in rest)
-                names = (*self.argument_names(tensor), name)
-                self._arguments[id(tensor)] = (weakref.ref(tensor), names)
 
-    def argument_names(self, tensor: Tensor) -> tuple[str, ...]:
-        """Return what the forward method of the outermost module calls `tensor`."""
-        reference, names = self._arguments.get(id(tensor), (None, ()))
-        return names if reference is not None and reference() is tensor else ()
+_CALLS_FORWARD = nn.Module._call_impl.__code__
 
 
-def _bound(
-    forward: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]
-) -> dict[str, Any]:
-    """Return the arguments by their names; `inspect.signature` would take as long as ten calls."""
-    code = getattr(inspect.unwrap(forward), "__code__", None)
+def argument_names(tensor: Tensor) -> tuple[str, ...]:
+    """Return what the forward method of the outermost running module calls `tensor`."""
+    named: dict[str, Tensor] = {}
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code is _CALLS_FORWARD:
+            names = frame.f_locals
+            named = _named_arguments(names["self"], names["args"], names["kwargs"]) or named
+        frame = frame.f_back
+    return tuple([name for name, argument in named.items() if argument is tensor])
+
+
+def _named_arguments(
+    module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]
+) -> dict[str, Tensor]:
+    """Return the tensors that a module is called with, by the names its forward method has."""
+    forward = getattr(module, "_orig_mod", module).forward
+    bound = {**_by_name(forward, arguments), **keywords}
+    return {
+        str(path[0]) + "".join([f"[{part}]" for part in path[1:]]): tensor
+        for path, tensor in tensors_in(bound)
+    }
+
+
+def _by_name(function: Callable[..., Any], arguments: tuple[Any, ...]) -> dict[str, Any]:
+    """Return positional arguments by name; `inspect.signature` takes as long as ten calls."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
     if code is None:
-        return keywords
-    start = 1 if inspect.ismethod(forward) else 0
-    names = code.co_varnames[start : code.co_argcount]
+        return {}
+    names = code.co_varnames[inspect.ismethod(function) : code.co_argcount]
     bound = dict(zip(names, arguments, strict=False))
     if len(arguments) > len(names) and code.co_flags & inspect.CO_VARARGS:
         rest = code.co_varnames[code.co_argcount + code.co_kwonlyargcount]
         bound[rest] = arguments[len(names) :]
-    return bound | keywords
+    return bound
 
 
 def _dotted(prefix: str, name: str) -> str:

@@ -47,7 +47,7 @@ _TENSOR_GETTERS = frozenset({"T", "H", "mT", "mH", "real", "imag", "data"})
 class Op:
     """One operation, described once for the process."""
 
-    __slots__ = ("function", "mutates", "name", "role", "takes_inplace")
+    __slots__ = ("_takes_inplace", "function", "mutates", "name", "role")
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
@@ -56,8 +56,19 @@ class Op:
         self.mutates = spelled == "__setitem__" or bool(
             re.search(r"[a-z0-9]_$|^__i\w+__$", spelled)
         )
-        self.takes_inplace = spelled in _INPLACE
+        self._takes_inplace = spelled in _INPLACE
         self.name = spelled.strip("_") + ("_" if re.search(r"[a-z0-9]_$", spelled) else "")
+
+    def writes(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Tell whether a call with these arguments writes to one of them.
+
+        >>> relu = op_of(torch.nn.functional.relu)
+        >>> relu.writes((torch.ones(2),), {"inplace": True}), relu.writes((torch.ones(2),), {})
+        (True, False)
+        """
+        if self._takes_inplace and (kwargs.get("inplace") or any(a is True for a in args)):
+            return True
+        return self.mutates or "out" in kwargs
 
 
 known_ops: dict[Callable[..., Any], Op] = {}

@@ -21,7 +21,9 @@ class Reading:
     dtype: torch.dtype
     device = torch.device("cpu")
     tensor: Tensor | None = None
-    """The elements, where it is cheaper to keep them than to reduce them now."""
+    """The elements, or what holds them, where keeping them is cheaper than to reduce them now."""
+    start: int | None = None
+    """Where the elements begin in a tensor that holds those of many readings."""
     numbers: tuple[Any, ...] | None = None
     """Sum, norm, minimum, maximum and number of non-finite elements."""
     zeros: Any = None
@@ -37,6 +39,12 @@ class Reading:
         return self.pointer != 0 and (
             self.pointer == tensor.data_ptr() and self.version == tensor._version
         )
+
+    def elements(self) -> Tensor | None:
+        """Return the elements that were kept."""
+        if self.tensor is None or self.start is None:
+            return self.tensor
+        return self.tensor[self.start : self.start + self.shape.numel()]
 
     def describe(self, tensor: Any) -> None:
         """Take shape, type and device from a tensor, or from what autograd knows of one."""
@@ -72,13 +80,13 @@ def summarize(reading: Reading) -> Summary:
 def summarize_together(readings: list[Reading]) -> None:
     """Summarize many small copies with one reduction for all of them."""
     for reading in readings:
-        if reading.tensor is not None and reading.tensor.numel() == 0:
+        if reading.shape.numel() == 0:
             reading.summary = Summary.of(
                 np.empty(tuple(reading.shape)),
                 dtype=type_name(reading.dtype),
                 device=str(reading.device),
             )
-    filled = [r for r in readings if r.tensor is not None and r.tensor.numel()]
+    filled = [r for r in readings if r.tensor is not None and r.shape.numel()]
     groups: dict[tuple[torch.device, torch.dtype], list[Reading]] = {}
     for reading in filled:
         groups.setdefault((reading.device, reading.dtype), []).append(reading)
@@ -87,7 +95,7 @@ def summarize_together(readings: list[Reading]) -> None:
 
 
 def _reduce_segments(group: list[Reading]) -> None:
-    copies = [reading.tensor for reading in group if reading.tensor is not None]
+    copies = [copy for reading in group if (copy := reading.elements()) is not None]
     joined = torch.cat([copy.reshape(-1) for copy in copies])
     joined = joined.abs() if joined.is_complex() else joined
     x = joined.double().cpu().numpy()

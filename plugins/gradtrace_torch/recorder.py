@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -74,7 +74,7 @@ class Recorder(TorchFunctionMode):
     ) -> Any:
         """Run a part of automatic differentiation itself."""
         if op.role == "hook":
-            self._values.of(args[0]).watched = True
+            self._values.of(args[0]).watched = self._gradients.overheard = True
             return func(*args, **kwargs)
         if op.role == "stored":
             gradient = func(*args, **kwargs)
@@ -105,13 +105,13 @@ class Recorder(TorchFunctionMode):
     def _call(
         self, op: Op, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        values = self._values
-        operands = _operands(args, kwargs)
-        held = [values.of(tensor) for _, tensor in operands]
+        values, modules = self._values, self._values.modules
+        call = LiveCall(op.name, modules.scope, modules.invocations, place(2), op.function)
+        call.uses = self._uses(call, args, kwargs)
         bases: dict[int, tuple[Tensor, LiveValue]] = {}
-        if op.mutates or op.takes_inplace or "out" in kwargs:
+        if op.writes(args, kwargs):
             values.secure()
-            bases = values.bases(operands)
+            bases = values.bases(_operands(args, kwargs))
         result = func(*args, **kwargs)
         if type(result) is Tensor and values.is_new(result):
             fresh = [result]
@@ -119,23 +119,25 @@ class Recorder(TorchFunctionMode):
             fresh = [t for t in _results(op, args, result) if not values.unchanged(t, op)]
             if not fresh:
                 return result
-        if not held:
-            values.made(fresh, op, place(2))
+        if not call.uses:
+            values.made(fresh, op, call.place)
             return result
-        modules = values.modules
-        call = LiveCall(op.name, modules.scope, modules.invocations, place(2), op.function)
-        call.uses = [
-            LiveUse(call, value, path) for (path, _), value in zip(operands, held, strict=True)
-        ]
         if bases:
-            fresh = _through_views(call, operands, fresh, bases)
+            fresh = _through_views(call, _operands(args, kwargs), fresh, bases)
         values.add_call(call, fresh)
         return result
+
+    def _uses(self, call: LiveCall, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[LiveUse]:
+        """Return a use for each tensor among the arguments of `call`."""
+        of = self._values.of
+        if kwargs or any(not isinstance(argument, Tensor) for argument in args):
+            return [LiveUse(call, of(tensor), path) for path, tensor in _operands(args, kwargs)]
+        return [LiveUse(call, of(tensor), (index,)) for index, tensor in enumerate(args)]
 
 
 def _through_views(
     call: LiveCall,
-    operands: list[tuple[Path, Tensor]],
+    operands: Iterable[tuple[Path, Tensor]],
     fresh: list[Tensor],
     bases: dict[int, tuple[Tensor, LiveValue]],
 ) -> list[Tensor]:
@@ -147,20 +149,13 @@ def _through_views(
     return [bases[id(tensor)][0] if id(tensor) in written else tensor for tensor in fresh]
 
 
-def _operands(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[Path, Tensor]]:
-    """Return the tensors among the arguments, with their paths; `out=` is none of them."""
-    found: list[tuple[Path, Tensor]] = []
+def _operands(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[Path, Tensor]]:
+    """Yield the tensors among the arguments, with their paths; `out=` is none of them."""
     for index, argument in enumerate(args):
-        if isinstance(argument, Tensor):
-            found.append(((index,), argument))
-        elif isinstance(argument, list | tuple | dict):
-            found.extend(tensors_in(argument, (index,)))
+        yield from tensors_in(argument, (index,))
     for name, argument in kwargs.items():
-        if isinstance(argument, Tensor) and name != "out":
-            found.append(((name,), argument))
-        elif name != "out":
-            found.extend(tensors_in(argument, (name,)))
-    return found
+        if name != "out":
+            yield from tensors_in(argument, (name,))
 
 
 def _results(op: Op, args: tuple[Any, ...], result: Any) -> list[Tensor]:

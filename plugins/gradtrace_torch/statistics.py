@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -54,10 +55,9 @@ class Meter:
             self._borrowed.append((reading, tensor, tensor._version))
             return
         reading.describe(tensor)
-        with torch.no_grad():
-            simple = tensor if type(tensor) is Tensor else plain(tensor)
-            if simple is not None and not simple.is_meta:
-                self._measure(reading, simple, like)
+        simple = tensor if type(tensor) is Tensor else plain(tensor)
+        if simple is not None and not simple.is_meta:
+            self._measure(reading, simple.detach(), like)
 
     def _measure(self, reading: Reading, tensor: Tensor, like: Reading | None) -> None:
         if tensor.layout is not torch.strided or is_odd(tensor):
@@ -90,9 +90,10 @@ class Meter:
 
     def _copy_together(self, group: list[tuple[Reading, Tensor]]) -> None:
         joined = torch.cat([t if t.dim() == 1 else t.reshape(-1) for _, t in group])
-        pieces = joined.split([tensor.numel() for _, tensor in group])
-        for (reading, _), piece in zip(group, pieces, strict=True):
-            reading.tensor = piece
+        start = 0
+        for reading, _ in group:
+            reading.tensor, reading.start = joined, start
+            start += reading.shape.numel()
             self._whole.append(reading)
 
     def _reduce(self, reading: Reading, tensor: Tensor) -> None:
@@ -117,7 +118,7 @@ class Meter:
         kept = [reading for reading in self._whole if math.prod(reading.shape) <= self.limit]
         for reading in kept:
             reading.summary = Summary.of(
-                array_of(reading.tensor).reshape(reading.shape),
+                array_of(reading.elements()).reshape(reading.shape),
                 keep=True,
                 dtype=type_name(reading.dtype),
                 device=str(reading.device),
@@ -148,7 +149,8 @@ def _sums(flat: Tensor, low: float, high: float) -> tuple[Any, ...]:
         return flat.sum(dtype=torch.float64).item(), largest, low, high, bad
     smallest_safe, largest_safe = _SAFE[flat.dtype]
     if smallest_safe < largest < largest_safe:
-        return flat.sum().item(), math.sqrt(torch.dot(flat, flat).item()), low, high, 0
+        array = flat.numpy()  # its dot product takes half of the time of torch's
+        return flat.sum().item(), math.sqrt(np.dot(array, array)), low, high, 0
     if largest == 0.0:
         return 0.0, 0.0, low, high, 0
     scaled = flat.double() / largest

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterable
+from contextlib import nullcontext
 from types import FrameType
 from typing import Any
 
@@ -16,7 +18,7 @@ from gradtrace_torch.derivatives import Differentiator
 from gradtrace_torch.gradients import Gradients
 from gradtrace_torch.identity import Identities
 from gradtrace_torch.live import LiveCall, LiveUse, LiveValue
-from gradtrace_torch.modules import Modules, tensors_in
+from gradtrace_torch.modules import Modules, argument_names, tensors_in
 from gradtrace_torch.nodes import Ownership
 from gradtrace_torch.ops import Op, node_op
 from gradtrace_torch.sources import Place, is_hidden, name_in_frames, place
@@ -118,7 +120,7 @@ class Values:
             return "parameter", tuple(self.modules.parameters[id(tensor)])
         if id(tensor) in self.modules.buffers:
             return "buffer", tuple(self.modules.buffers[id(tensor)])
-        names = self.modules.argument_names(tensor)
+        names = argument_names(tensor)
         if not names and (name := name_in_frames(tensor, self._frame)):
             names = (name,)
         if isinstance(tensor, nn.Parameter):
@@ -133,7 +135,7 @@ class Values:
         return (op, where) if known else (None, None)
 
     def _watch_leaf(self, value: LiveValue, tensor: Tensor) -> None:
-        with torch.inference_mode(False):
+        with torch.inference_mode(False) if torch.is_inference_mode_enabled() else nullcontext():
             edge = get_gradient_edge(tensor)
         value.watched |= bool(tensor._backward_hooks)
         self._nodes.bind(value, (edge.node, edge.output_nr))
@@ -172,7 +174,7 @@ class Values:
             self._identities.set(tensor, value)
         return value is not None
 
-    def bases(self, operands: list[tuple[Any, Tensor]]) -> dict[int, tuple[Tensor, LiveValue]]:
+    def bases(self, operands: Iterable[tuple[Any, Tensor]]) -> dict[int, tuple[Tensor, LiveValue]]:
         """Return, for each operand that is a view of a known tensor, that tensor and its value."""
         found: dict[int, tuple[Tensor, LiveValue]] = {}
         for _, tensor in operands:
