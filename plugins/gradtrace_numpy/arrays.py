@@ -1,0 +1,361 @@
+"""The array that NumPy code is traced by."""
+
+from __future__ import annotations
+
+import itertools
+import operator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gradtrace.errors import require_choice
+from gradtrace_numpy.backward import backward
+from gradtrace_numpy.errors import BackwardError, InPlaceError, LeavesTraceError, NoDerivativeError
+
+if TYPE_CHECKING:
+    from gradtrace_numpy.calls import Call
+
+__all__ = ["Array", "NDArray", "array", "functions", "parameter", "plain"]
+
+NDArray = npt.NDArray[Any]
+
+functions: dict[Callable[..., Any], Callable[..., Any]] = {}
+"""What takes the place of each function of NumPy where an operand is an `Array`."""
+
+_serials = itertools.count()
+
+_FREE = frozenset(
+    {np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.full_like}
+    | {
+        np.allclose,
+        np.array_equal,
+        np.array_equiv,
+        np.result_type,
+        np.can_cast,
+        np.may_share_memory,
+    }
+    | {
+        np.shares_memory,
+        np.iscomplexobj,
+        np.isrealobj,
+        np.array_repr,
+        np.array_str,
+        np.array2string,
+    }
+)
+"""Functions that tell something of their operands, and through which no value flows."""
+
+
+def _as_function(function: Callable[..., Any]) -> Any:
+    """Return a method that is `function` with the array as its first operand."""
+
+    def method(self: Array, *args: Any, **kwargs: Any) -> Any:
+        return function(self, *args, **kwargs)
+
+    method.__name__ = method.__qualname__ = function.__name__
+    method.__doc__ = f"Return `{function.__name__}` of the array, as NumPy's function does."
+    return method
+
+
+def _reflected(function: Callable[..., Any]) -> Any:
+    def method(self: Array, other: Any) -> Any:
+        return function(other, self)
+
+    return method
+
+
+def _in_place(sign: str, function: Callable[..., Any]) -> Any:
+    """Return an operator that makes a new scalar, as NumPy's do, and writes to no array."""
+
+    def method(self: Array, other: Any) -> Any:
+        if self.ndim == 0:
+            return function(self, other)
+        raise InPlaceError(
+            f"{self.label} {sign}= … would overwrite elements that the backward pass may need; "
+            f"make a new array: x = x {sign} …"
+        )
+
+    return method
+
+
+class Array:
+    """An ndarray that remembers how it was made, so that gradients can be found for it.
+
+    It speaks NumPy's own protocols: NumPy's operators and functions take it like an ndarray,
+    and return arrays that remember in turn. Elements never change; `data` is read-only.
+
+    >>> x = array([1.0, 2.0, 3.0])
+    >>> loss = np.sum(x**2)
+    >>> loss.backward()
+    >>> x.grad
+    array([2., 4., 6.])
+    """
+
+    __slots__ = ("__weakref__", "_data", "call", "differentiable", "grad", "kind", "name", "serial")
+
+    def __init__(
+        self,
+        data: NDArray,
+        *,
+        differentiable: bool,
+        call: Call | None = None,
+        kind: str = "input",
+        name: str | None = None,
+    ) -> None:
+        self.call = call
+        self.differentiable = differentiable
+        self.grad: Any = None
+        self.kind = kind
+        self.name = name
+        self.serial = next(_serials)
+        data.flags.writeable = False
+        self._data = data
+
+    # -- what it holds -------------------------------------------------------------------
+
+    @property
+    def data(self) -> NDArray:
+        """The ndarray inside, read-only. A new one of the same shape may be put in its place."""
+        return self._data
+
+    @data.setter
+    def data(self, new: npt.ArrayLike) -> None:
+        elements = np.array(new, dtype=self._data.dtype)
+        if elements.shape != self._data.shape:
+            raise InPlaceError(
+                f"{self.label} cannot take elements of shape {elements.shape}; "
+                f"it keeps its shape {self._data.shape}"
+            )
+        elements.flags.writeable = False
+        self._data = elements
+
+    shape: Any = property(lambda self: self._data.shape)
+    dtype: Any = property(lambda self: self._data.dtype)
+    ndim: Any = property(lambda self: self._data.ndim)
+    size: Any = property(lambda self: self._data.size)
+
+    @property
+    def label(self) -> str:
+        """What an error calls this array."""
+        return f"{self.name or 'an Array'} of shape {self.shape}"
+
+    def numpy(self) -> NDArray:
+        """Return a copy of the elements, outside the trace."""
+        return self._data.copy()
+
+    def detach(self) -> Array:
+        """Return an array of the same elements through which no gradient flows."""
+        return Array(self._data, differentiable=False, kind="constant", name=self.name)
+
+    def item(self, *index: int) -> Any:
+        """Return one element as a Python number."""
+        return self._data.item(*index)
+
+    def tolist(self) -> Any:
+        """Return the elements in nested lists of Python numbers."""
+        return self._data.tolist()
+
+    # -- gradients -----------------------------------------------------------------------
+
+    def backward(
+        self,
+        seed: npt.ArrayLike | None = None,
+        *,
+        keep_graph: bool = False,
+        create_graph: bool = False,
+    ) -> None:
+        """Add the gradient of this array to `grad` of every array that it was made from.
+
+        Args:
+            seed: The upstream gradient given here; 1 for a scalar unless told.
+            keep_graph: Keep what was saved for the backward pass, so that it can run again.
+            create_graph: Trace the backward pass itself: the gradients then are arrays that
+                have gradients.
+        """
+        found = backward([(self, seed)], keep_graph=keep_graph, create_graph=create_graph)
+        for array, gradient in found:
+            array.grad = gradient if array.grad is None else array.grad + gradient
+
+    # -- NumPy's protocols ---------------------------------------------------------------
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if any(out is not None for out in kwargs.pop("out", ())):
+            raise InPlaceError(
+                f"np.{ufunc.__name__}(…, out=…) would overwrite elements that the backward pass "
+                "may need; leave out= away and use what is returned"
+            )
+        chosen = ufunc if method == "__call__" else getattr(ufunc, method)
+        return _lookup(chosen, f"{ufunc.__name__}{_suffix(method)}")(*inputs, **kwargs)
+
+    def __array_function__(
+        self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any
+    ) -> Any:
+        if function in _FREE:
+            return function(*plain(args), **plain(kwargs))
+        return _lookup(function, function.__name__)(*args, **kwargs)
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        raise LeavesTraceError(
+            f"{self.label} would drop out of the trace here, and its gradient with it: a function "
+            "asked for a plain ndarray. Use NumPy functions on the array itself (np.stack to put "
+            "several into one), or x.data where the trace is meant to end"
+        )
+
+    # -- operators, as NumPy defines them -------------------------------------------------
+
+    # fmt: off
+    __add__, __radd__           = _as_function(np.add), _reflected(np.add)
+    __sub__, __rsub__           = _as_function(np.subtract), _reflected(np.subtract)
+    __mul__, __rmul__           = _as_function(np.multiply), _reflected(np.multiply)
+    __truediv__, __rtruediv__   = _as_function(np.divide), _reflected(np.divide)
+    __floordiv__, __rfloordiv__ = _as_function(np.floor_divide), _reflected(np.floor_divide)
+    __mod__, __rmod__           = _as_function(np.remainder), _reflected(np.remainder)
+    __pow__, __rpow__           = _as_function(np.power), _reflected(np.power)
+    __matmul__, __rmatmul__     = _as_function(np.matmul), _reflected(np.matmul)
+    __and__, __rand__           = _as_function(np.bitwise_and), _reflected(np.bitwise_and)
+    __or__, __ror__             = _as_function(np.bitwise_or), _reflected(np.bitwise_or)
+    __neg__, __pos__, __abs__   = _as_function(np.negative), _as_function(np.positive), _as_function(np.absolute)
+    __invert__                  = _as_function(np.invert)
+    __lt__, __le__              = _as_function(np.less), _as_function(np.less_equal)
+    __gt__, __ge__              = _as_function(np.greater), _as_function(np.greater_equal)
+    __eq__, __ne__              = _as_function(np.equal), _as_function(np.not_equal)
+    __iadd__, __isub__          = _in_place("+", np.add), _in_place("-", np.subtract)
+    __imul__, __itruediv__      = _in_place("*", np.multiply), _in_place("/", np.divide)
+    __ipow__, __imatmul__       = _in_place("**", np.power), _in_place("@", np.matmul)
+    # fmt: on
+    __hash__ = object.__hash__
+
+    def __getitem__(self, key: Any) -> Any:
+        return functions[operator.getitem](self, key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise InPlaceError(
+            f"elements of {self.label} cannot be overwritten, for the backward pass may need them; "
+            "make a new array with np.where(mask, new, x) or np.concatenate"
+        )
+
+    def __iter__(self) -> Iterator[Any]:
+        if self.ndim == 0:
+            raise TypeError(f"{self.label} is a single number, which has no elements to go through")
+        return (self[index] for index in range(len(self)))
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __bool__(self) -> bool:
+        return bool(self._data)
+
+    def __float__(self) -> float:
+        return float(self._data)
+
+    def __int__(self) -> int:
+        return int(self._data)
+
+    def __index__(self) -> int:
+        return operator.index(self._data)
+
+    def __format__(self, spec: str) -> str:
+        return format(self._data if self.ndim else self._data.item(), spec)
+
+    def __repr__(self) -> str:
+        shown = np.array2string(self._data, separator=", ", prefix="Array(", threshold=20)
+        named = f", name={self.name!r}" if self.name else ""
+        return (
+            f"Array({shown}{named}, op={self.call.primitive.name!r})"
+            if self.call
+            else (f"Array({shown}{named})")
+        )
+
+    # -- methods, as an ndarray has them ---------------------------------------------------
+
+    # fmt: off
+    sum, mean, prod         = _as_function(np.sum), _as_function(np.mean), _as_function(np.prod)
+    max, min                = _as_function(np.max), _as_function(np.min)
+    var, std                = _as_function(np.var), _as_function(np.std)
+    cumsum, cumprod         = _as_function(np.cumsum), _as_function(np.cumprod)
+    argmax, argmin, argsort = _as_function(np.argmax), _as_function(np.argmin), _as_function(np.argsort)
+    any, all                = _as_function(np.any), _as_function(np.all)
+    dot, clip, take         = _as_function(np.dot), _as_function(np.clip), _as_function(np.take)
+    ravel, flatten, squeeze = _as_function(np.ravel), _as_function(np.ravel), _as_function(np.squeeze)
+    swapaxes, repeat        = _as_function(np.swapaxes), _as_function(np.repeat)
+    diagonal, trace, round  = _as_function(np.diagonal), _as_function(np.trace), _as_function(np.round)
+    T = property(_as_function(np.transpose))
+    # fmt: on
+
+    def reshape(self, *shape: Any) -> Any:
+        """Return the same elements in another shape."""
+        return np.reshape(self, shape[0] if len(shape) == 1 else shape)
+
+    def transpose(self, *axes: Any) -> Any:
+        """Return the array with its axes in another order, reversed unless told."""
+        return np.transpose(self, axes[0] if len(axes) == 1 else axes or None)
+
+    def astype(self, dtype: npt.DTypeLike) -> Any:
+        """Return the array with its elements in another type."""
+        return functions[np.ndarray.astype](self, dtype=np.dtype(dtype))
+
+
+def array(
+    data: npt.ArrayLike,
+    *,
+    dtype: npt.DTypeLike = None,
+    name: str | None = None,
+    kind: str = "input",
+    differentiable: bool | None = None,
+) -> Array:
+    """Return an `Array` of a copy of `data`, from which calls are traced and gradients found.
+
+    Args:
+        data: Whatever `np.array` takes.
+        dtype: Type of the elements, that of `data` unless told.
+        name: What the graph calls it; else the name of the variable that holds it.
+        kind: What it is in the model: an `"input"`, `"parameter"`, `"buffer"` or `"constant"`.
+        differentiable: Whether gradients flow to it; those of floats do unless told.
+
+    >>> array([1.0, 2.0], name="w")
+    Array([1., 2.], name='w')
+    """
+    require_choice("kind", kind, ("input", "parameter", "buffer", "constant"))
+    elements = np.array(plain(data), dtype=dtype)
+    real = bool(np.issubdtype(elements.dtype, np.floating))
+    if differentiable and not real:
+        raise BackwardError(
+            f"{name or 'an array'} of {elements.dtype} has no gradient, for only floats vary "
+            f"smoothly; give it floats: array(..., dtype=float)"
+        )
+    wanted = real if differentiable is None else differentiable
+    return Array(elements, differentiable=wanted, kind=kind, name=name)
+
+
+def parameter(
+    data: npt.ArrayLike, *, dtype: npt.DTypeLike = None, name: str | None = None
+) -> Array:
+    """Return an `Array` that is learned: `array(data, kind="parameter")`."""
+    return array(data, dtype=dtype, name=name, kind="parameter", differentiable=True)
+
+
+def plain(value: Any) -> Any:
+    """Return `value` with the ndarray inside in place of every `Array`."""
+    if isinstance(value, Array):
+        return value.data
+    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+        return type(value)(plain(each) for each in value)
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    return value
+
+
+def _lookup(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    found = functions.get(function)
+    if found is None:
+        raise NoDerivativeError(
+            f"np.{name} has no rule in gradtrace_numpy; write it in functions that have one, "
+            f"add it with @gradtrace_numpy.primitive, or use it on x.data outside the trace"
+        )
+    return found
+
+
+def _suffix(method: str) -> str:
+    return "" if method == "__call__" else f".{method}"
