@@ -19,22 +19,92 @@ from typing import Any
 from gradtrace.sources import hide
 from gradtrace.tape import Options, Tape
 from gradtrace_numpy import rules
-from gradtrace_numpy.arrays import Array, array, parameter
+from gradtrace_numpy.arrays import Array
+from gradtrace_numpy.checking import GradientCheck, OperandCheck, check_gradient
+from gradtrace_numpy.creation import array, gradients, parameter
+from gradtrace_numpy.errors import (
+    BackwardError,
+    GradientCheckError,
+    InPlaceError,
+    LeavesTraceError,
+    NoDerivativeError,
+    ShapeError,
+)
+from gradtrace_numpy.functions import (
+    attention,
+    avg_pool2d,
+    batch_norm,
+    binary_cross_entropy,
+    conv2d,
+    cross_entropy,
+    dropout,
+    embedding,
+    gelu,
+    layer_norm,
+    leaky_relu,
+    linear,
+    log_softmax,
+    lstm_cell,
+    max_pool2d,
+    mse,
+    relu,
+    rnn_cell,
+    sigmoid,
+    softmax,
+    softplus,
+    tanh,
+)
 from gradtrace_numpy.models import arrays_in
+from gradtrace_numpy.optimizers import SGD, Adam, clip_gradients
 from gradtrace_numpy.primitive import Primitive, primitive, table
 from gradtrace_numpy.recorder import record
 from gradtrace_numpy.scopes import scope
 
 __all__ = [
+    "SGD",
+    "Adam",
     "Array",
+    "BackwardError",
+    "GradientCheck",
+    "GradientCheckError",
+    "InPlaceError",
+    "LeavesTraceError",
+    "NoDerivativeError",
     "NumpyBackend",
+    "OperandCheck",
     "Primitive",
+    "ShapeError",
     "array",
+    "attention",
+    "avg_pool2d",
+    "batch_norm",
+    "binary_cross_entropy",
+    "check_gradient",
+    "clip_gradients",
+    "conv2d",
+    "cross_entropy",
+    "dropout",
+    "embedding",
+    "gelu",
+    "gradients",
+    "layer_norm",
+    "leaky_relu",
+    "linear",
+    "log_softmax",
+    "lstm_cell",
+    "max_pool2d",
+    "mse",
     "parameter",
     "primitive",
+    "relu",
+    "rnn_cell",
     "rules",
     "scope",
+    "sigmoid",
+    "softmax",
+    "softplus",
     "table",
+    "tanh",
 ]
 
 hide(__file__)

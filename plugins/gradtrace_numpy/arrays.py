@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from gradtrace.errors import require_choice
 from gradtrace_numpy.backward import backward
-from gradtrace_numpy.errors import BackwardError, InPlaceError, LeavesTraceError, NoDerivativeError
+from gradtrace_numpy.errors import InPlaceError, LeavesTraceError, NoDerivativeError
+from gradtrace_numpy.operators import Operators
 
 if TYPE_CHECKING:
     from gradtrace_numpy.calls import Call
 
-__all__ = ["Array", "NDArray", "array", "functions", "parameter", "plain"]
+__all__ = ["Array", "NDArray", "functions", "plain"]
 
 NDArray = npt.NDArray[Any]
 
@@ -48,45 +48,14 @@ _FREE = frozenset(
 """Functions that tell something of their operands, and through which no value flows."""
 
 
-def _as_function(function: Callable[..., Any]) -> Any:
-    """Return a method that is `function` with the array as its first operand."""
-
-    def method(self: Array, *args: Any, **kwargs: Any) -> Any:
-        return function(self, *args, **kwargs)
-
-    method.__name__ = method.__qualname__ = function.__name__
-    method.__doc__ = f"Return `{function.__name__}` of the array, as NumPy's function does."
-    return method
-
-
-def _reflected(function: Callable[..., Any]) -> Any:
-    def method(self: Array, other: Any) -> Any:
-        return function(other, self)
-
-    return method
-
-
-def _in_place(sign: str, function: Callable[..., Any]) -> Any:
-    """Return an operator that makes a new scalar, as NumPy's do, and writes to no array."""
-
-    def method(self: Array, other: Any) -> Any:
-        if self.ndim == 0:
-            return function(self, other)
-        raise InPlaceError(
-            f"{self.label} {sign}= … would overwrite elements that the backward pass may need; "
-            f"make a new array: x = x {sign} …"
-        )
-
-    return method
-
-
-class Array:
+class Array(Operators):
     """An ndarray that remembers how it was made, so that gradients can be found for it.
 
     It speaks NumPy's own protocols: NumPy's operators and functions take it like an ndarray,
     and return arrays that remember in turn. Elements never change; `data` is read-only.
 
-    >>> x = array([1.0, 2.0, 3.0])
+    >>> import gradtrace_numpy as gn
+    >>> x = gn.array([1.0, 2.0, 3.0])
     >>> loss = np.sum(x**2)
     >>> loss.backward()
     >>> x.grad
@@ -176,7 +145,8 @@ class Array:
         """
         found = backward([(self, seed)], keep_graph=keep_graph, create_graph=create_graph)
         for array, gradient in found:
-            array.grad = gradient if array.grad is None else array.grad + gradient
+            own = gradient if create_graph else np.array(gradient)
+            array.grad = own if array.grad is None else array.grad + own
 
     # -- NumPy's protocols ---------------------------------------------------------------
 
@@ -203,32 +173,14 @@ class Array:
             "several into one), or x.data where the trace is meant to end"
         )
 
-    # -- operators, as NumPy defines them -------------------------------------------------
-
-    # fmt: off
-    __add__, __radd__           = _as_function(np.add), _reflected(np.add)
-    __sub__, __rsub__           = _as_function(np.subtract), _reflected(np.subtract)
-    __mul__, __rmul__           = _as_function(np.multiply), _reflected(np.multiply)
-    __truediv__, __rtruediv__   = _as_function(np.divide), _reflected(np.divide)
-    __floordiv__, __rfloordiv__ = _as_function(np.floor_divide), _reflected(np.floor_divide)
-    __mod__, __rmod__           = _as_function(np.remainder), _reflected(np.remainder)
-    __pow__, __rpow__           = _as_function(np.power), _reflected(np.power)
-    __matmul__, __rmatmul__     = _as_function(np.matmul), _reflected(np.matmul)
-    __and__, __rand__           = _as_function(np.bitwise_and), _reflected(np.bitwise_and)
-    __or__, __ror__             = _as_function(np.bitwise_or), _reflected(np.bitwise_or)
-    __neg__, __pos__, __abs__   = _as_function(np.negative), _as_function(np.positive), _as_function(np.absolute)
-    __invert__                  = _as_function(np.invert)
-    __lt__, __le__              = _as_function(np.less), _as_function(np.less_equal)
-    __gt__, __ge__              = _as_function(np.greater), _as_function(np.greater_equal)
-    __eq__, __ne__              = _as_function(np.equal), _as_function(np.not_equal)
-    __iadd__, __isub__          = _in_place("+", np.add), _in_place("-", np.subtract)
-    __imul__, __itruediv__      = _in_place("*", np.multiply), _in_place("/", np.divide)
-    __ipow__, __imatmul__       = _in_place("**", np.power), _in_place("@", np.matmul)
-    # fmt: on
     __hash__ = object.__hash__
 
     def __getitem__(self, key: Any) -> Any:
         return functions[operator.getitem](self, key)
+
+    def astype(self, dtype: npt.DTypeLike) -> Any:
+        """Return the array with its elements in another type."""
+        return functions[np.ndarray.astype](self, dtype=np.dtype(dtype))
 
     def __setitem__(self, key: Any, value: Any) -> None:
         raise InPlaceError(
@@ -267,73 +219,6 @@ class Array:
             if self.call
             else (f"Array({shown}{named})")
         )
-
-    # -- methods, as an ndarray has them ---------------------------------------------------
-
-    # fmt: off
-    sum, mean, prod         = _as_function(np.sum), _as_function(np.mean), _as_function(np.prod)
-    max, min                = _as_function(np.max), _as_function(np.min)
-    var, std                = _as_function(np.var), _as_function(np.std)
-    cumsum, cumprod         = _as_function(np.cumsum), _as_function(np.cumprod)
-    argmax, argmin, argsort = _as_function(np.argmax), _as_function(np.argmin), _as_function(np.argsort)
-    any, all                = _as_function(np.any), _as_function(np.all)
-    dot, clip, take         = _as_function(np.dot), _as_function(np.clip), _as_function(np.take)
-    ravel, flatten, squeeze = _as_function(np.ravel), _as_function(np.ravel), _as_function(np.squeeze)
-    swapaxes, repeat        = _as_function(np.swapaxes), _as_function(np.repeat)
-    diagonal, trace, round  = _as_function(np.diagonal), _as_function(np.trace), _as_function(np.round)
-    T = property(_as_function(np.transpose))
-    # fmt: on
-
-    def reshape(self, *shape: Any) -> Any:
-        """Return the same elements in another shape."""
-        return np.reshape(self, shape[0] if len(shape) == 1 else shape)
-
-    def transpose(self, *axes: Any) -> Any:
-        """Return the array with its axes in another order, reversed unless told."""
-        return np.transpose(self, axes[0] if len(axes) == 1 else axes or None)
-
-    def astype(self, dtype: npt.DTypeLike) -> Any:
-        """Return the array with its elements in another type."""
-        return functions[np.ndarray.astype](self, dtype=np.dtype(dtype))
-
-
-def array(
-    data: npt.ArrayLike,
-    *,
-    dtype: npt.DTypeLike = None,
-    name: str | None = None,
-    kind: str = "input",
-    differentiable: bool | None = None,
-) -> Array:
-    """Return an `Array` of a copy of `data`, from which calls are traced and gradients found.
-
-    Args:
-        data: Whatever `np.array` takes.
-        dtype: Type of the elements, that of `data` unless told.
-        name: What the graph calls it; else the name of the variable that holds it.
-        kind: What it is in the model: an `"input"`, `"parameter"`, `"buffer"` or `"constant"`.
-        differentiable: Whether gradients flow to it; those of floats do unless told.
-
-    >>> array([1.0, 2.0], name="w")
-    Array([1., 2.], name='w')
-    """
-    require_choice("kind", kind, ("input", "parameter", "buffer", "constant"))
-    elements = np.array(plain(data), dtype=dtype)
-    real = bool(np.issubdtype(elements.dtype, np.floating))
-    if differentiable and not real:
-        raise BackwardError(
-            f"{name or 'an array'} of {elements.dtype} has no gradient, for only floats vary "
-            f"smoothly; give it floats: array(..., dtype=float)"
-        )
-    wanted = real if differentiable is None else differentiable
-    return Array(elements, differentiable=wanted, kind=kind, name=name)
-
-
-def parameter(
-    data: npt.ArrayLike, *, dtype: npt.DTypeLike = None, name: str | None = None
-) -> Array:
-    """Return an `Array` that is learned: `array(data, kind="parameter")`."""
-    return array(data, dtype=dtype, name=name, kind="parameter", differentiable=True)
 
 
 def plain(value: Any) -> Any:

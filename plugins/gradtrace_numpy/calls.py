@@ -110,14 +110,14 @@ class Call:
 
     def push(self, position: int, tangent: Any) -> Any:
         """Return the tangent of the results when only the operand at `position` has one."""
-        outputs = self.outputs if self.several else self.outputs[0]
-        pushed = self.primitive.push(position, tangent, outputs, self.inputs, self.arguments)
+        result: Any = self.outputs if self.several else self.outputs[0]
+        pushed = self.primitive.push(position, tangent, result, self.inputs, self.arguments)
         if self.several:
             return tuple(
                 np.broadcast_to(part, data.shape)
                 for part, data in zip(pushed, self.outputs, strict=True)
             )
-        return np.broadcast_to(pushed, outputs.shape)
+        return np.broadcast_to(pushed, result.shape)
 
     def _traced_operands(self) -> tuple[Any, ...]:
         for operand, data in zip(self.operands, self.inputs, strict=True):

@@ -17,6 +17,10 @@ from gradtrace_numpy.primitive import DIAGONAL, IDENTITY
 __all__ = ["Differentiator", "result_shape"]
 
 
+_Shapes = tuple[tuple[int, ...], tuple[int, ...]]
+"""Those of the result and of the operand."""
+
+
 class Differentiator:
     """Finds the local derivatives of calls, as well as `mode` asks."""
 
@@ -36,9 +40,7 @@ class Differentiator:
         except NoDerivativeError as error:
             return LocalDerivative("operator", *shapes, reason=str(error))
 
-    def _differentiate(
-        self, call: Call, position: int, shapes: tuple[tuple[int, ...], tuple[int, ...]]
-    ) -> LocalDerivative:
+    def _differentiate(self, call: Call, position: int, shapes: _Shapes) -> LocalDerivative:
         rows, columns = map(math.prod, shapes)
         if self.mode == "norm":
             return self._estimated(call, position, shapes)
@@ -56,7 +58,7 @@ class Differentiator:
         return _dense(_jacobian(call, position, shapes), shapes)
 
     def _estimated(
-        self, call: Call, position: int, shapes: Any, *, reason: str | None = None
+        self, call: Call, position: int, shapes: _Shapes, *, reason: str | None = None
     ) -> LocalDerivative:
         """Return what one random probe tells: E‖vᵀJ‖² = ‖J‖² for v ~ N(0, I)."""
         probe = [
@@ -72,7 +74,7 @@ def result_shape(call: Call) -> tuple[int, ...]:
     return shapes[0] if len(shapes) == 1 else (sum(map(math.prod, shapes)),)
 
 
-def _jacobian(call: Call, position: int, shapes: Any) -> NDArray:
+def _jacobian(call: Call, position: int, shapes: _Shapes) -> NDArray:
     """Return the dense Jacobian, row by row or column by column, whichever are fewer."""
     rows, columns = map(math.prod, shapes)
     if columns < rows and call.primitive.can_push(position):
@@ -99,7 +101,7 @@ def _joined(call: Call, pushed: Any) -> NDArray:
     return np.concatenate([np.ravel(part) for part in real])
 
 
-def _dense(matrix: NDArray, shapes: Any) -> LocalDerivative:
+def _dense(matrix: NDArray, shapes: _Shapes) -> LocalDerivative:
     """Return the derivative with this Jacobian, as a diagonal where it is one."""
     rows, columns = matrix.shape
     if rows == columns:
@@ -107,12 +109,11 @@ def _dense(matrix: NDArray, shapes: Any) -> LocalDerivative:
         if np.count_nonzero(matrix) == np.count_nonzero(diagonal):
             return _diagonal(diagonal.reshape(shapes[1]), shapes)
     norm = float(np.linalg.norm(matrix.astype(np.float64)))
-    return LocalDerivative(
-        "dense", *shapes, array=matrix.reshape(*shapes[0], *shapes[1]), norm=norm
-    )
+    array = matrix.reshape(*shapes[0], *shapes[1])
+    return LocalDerivative("dense", *shapes, array=array, norm=norm)
 
 
-def _diagonal(diagonal: NDArray, shapes: Any) -> LocalDerivative:
+def _diagonal(diagonal: NDArray, shapes: _Shapes) -> LocalDerivative:
     """Return diag(d) as the identity, or scaled, where all of d is one number."""
     first = diagonal.reshape(-1)[0]
     norm = float(np.linalg.norm(diagonal.astype(np.float64)))

@@ -1,4 +1,4 @@
-"""The arrays in what somebody calls a model: a dict of parameters, or any object that holds some."""
+"""The arrays in a model, which is a dict of parameters or any object that holds some."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["arrays_in"]
 def arrays_in(model: Any) -> Iterator[tuple[str, Array]]:
     """Yield every array in nested mappings, lists, tuples and objects, with its dotted name.
 
-    >>> from gradtrace_numpy.arrays import array
+    >>> from gradtrace_numpy import array
     >>> layers = {"fc": [array([1.0]), {"bias": array([2.0])}]}
     >>> [name for name, _ in arrays_in(layers)]
     ['fc.0', 'fc.1.bias']

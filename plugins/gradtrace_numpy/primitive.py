@@ -170,7 +170,7 @@ def primitive(
     >>> @primitive(lambda upstream, y, x: upstream * 3 * x**2)
     ... def cube(x):
     ...     return x**3
-    >>> from gradtrace_numpy.arrays import array
+    >>> from gradtrace_numpy import array
     >>> x = array([1.0, 2.0])
     >>> cube(x).sum().backward()
     >>> x.grad

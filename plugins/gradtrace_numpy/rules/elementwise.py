@@ -84,7 +84,7 @@ def _first(wins: Any, ties: Any) -> Any:
     return np.where(ties, 0.5, np.where(wins, 1.0, 0.0))
 
 
-# -- of three, or with arguments -------------------------------------------------------------------
+# -- of three, or with arguments ------------------------------------------------------------------
 
 
 def _where(condition: Any, x: Any, y: Any) -> Any:
@@ -141,7 +141,7 @@ CAST = general(
     "astype", _cast, _keep, pushforwards=[_keep], structure=DIAGONAL, replaces=[np.ndarray.astype]
 )
 
-# -- without derivative ----------------------------------------------------------------------------
+# -- without derivative ---------------------------------------------------------------------------
 
 for _function in (
     *(np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal),

@@ -44,7 +44,7 @@ CONCATENATE = joint("concatenate", _concatenate, _own_part, operands=["arrays"])
 STACK = joint("stack", _stack, _own_layer, operands=["arrays"])
 SPLIT = linear("split", _split, _put_together)
 
-# -- functions of NumPy made of these --------------------------------------------------------------
+# -- functions of NumPy made of these -------------------------------------------------------------
 
 
 def concatenate(arrays: Any, axis: int | None = 0) -> Any:
@@ -93,7 +93,7 @@ functions[np.split], functions[np.array_split] = split, array_split
 functions[np.vstack], functions[np.hstack] = _vstack, _hstack
 functions[np.column_stack], functions[np.append] = _column_stack, _append
 
-# -- windows that slide over the last axes: those of a convolution ---------------------------------
+# -- windows that slide over the last axes: those of a convolution --------------------------------
 
 
 def _windows(
@@ -102,8 +102,8 @@ def _windows(
     reach = tuple((n - 1) * d + 1 for n, d in zip(window, dilation, strict=True))
     axes = tuple(range(-len(window), 0))
     every = sliding_window_view(x, reach, axis=axes)
-    steps = tuple(slice(None, None, step) for step in (*stride, *dilation))
-    return every[(..., *steps)]
+    steps: Any = (..., *(slice(None, None, step) for step in (*stride, *dilation)))
+    return every[steps]
 
 
 def _fold(
@@ -120,11 +120,12 @@ def _fold(
     total = np.zeros((*u.shape[: -2 * rank], *size), u.dtype)
     for offset in np.ndindex(*window):
         starts = [i * d for i, d in zip(offset, dilation, strict=True)]
-        places = tuple(
+        places = [
             slice(start, start + (n - 1) * step + 1, step)
             for start, n, step in zip(starts, counts, stride, strict=True)
-        )
-        total[(..., *places)] += u[(..., *offset)]
+        ]
+        there: Any = (..., *places)
+        total[there] += u[(..., *offset)]
     return total
 
 

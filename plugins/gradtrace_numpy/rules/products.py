@@ -13,7 +13,7 @@ from gradtrace_numpy.rules.making import general, multilinear
 
 __all__ = ["EINSUM"]
 
-# -- matmul ----------------------------------------------------------------------------------------
+# -- matmul ---------------------------------------------------------------------------------------
 
 
 def _left_of_matmul(u: Any, y: Any, a: Any, b: Any) -> Any:
@@ -36,7 +36,7 @@ def _right_of_matmul(u: Any, y: Any, a: Any, b: Any) -> Any:
 
 multilinear("matmul", np.matmul, _left_of_matmul, _right_of_matmul, replaces=[np.matmul])
 
-# -- einsum: its own pullback, with the operand and the result changing places -----------------------
+# -- einsum: its own pullback, with the operand and the result changing places --------------------
 
 
 def _einsum(*operands: Any, subscripts: str) -> Any:
@@ -98,7 +98,7 @@ def einsum(subscripts: str, *operands: Any, optimize: Any = None) -> Any:
 
 functions[np.einsum] = einsum
 
-# -- contractions of two operands, each a case of einsum ---------------------------------------------
+# -- contractions of two operands, each a case of einsum ------------------------------------------
 
 
 def _contraction(
@@ -124,13 +124,6 @@ def _names(a: int, b: int, pairs: Sequence[tuple[int, int]]) -> str:
     return f"{''.join(left)},{''.join(right)}->{kept}"
 
 
-def _pairs(a: int, b: int, axes: Any) -> list[tuple[int, int]]:
-    if isinstance(axes, int):
-        return [(a - axes + i, i) for i in range(axes)]
-    left, right = ([side] if isinstance(side, int) else list(side) for side in axes)
-    return list(zip(left, right, strict=True))
-
-
 def _tensordot(a: Any, b: Any, *, axes: Any = 2) -> Any:
     return np.tensordot(a, b, axes)
 
@@ -147,11 +140,18 @@ def _outer(a: Any, b: Any) -> Any:
     return np.outer(a, b)
 
 
+def _tensordot_letters(a: int, b: int, axes: Any = 2) -> str:
+    if isinstance(axes, int):
+        return _names(a, b, [(a - axes + i, i) for i in range(axes)])
+    left, right = ([side] if isinstance(side, int) else list(side) for side in axes)
+    return _names(a, b, list(zip(left, right, strict=True)))
+
+
 # fmt: off
-TENSORDOT = _contraction("tensordot", _tensordot, lambda a, b, axes=2: _names(a, b, _pairs(a, b, axes)))
-DOT       = _contraction("dot",       _dot,       lambda a, b: _names(a, b, [(-1, -2 if b > 1 else -1)]))
-INNER     = _contraction("inner",     _inner,     lambda a, b: _names(a, b, [(-1, -1)]))
-OUTER     = _contraction("outer",     _outer,     lambda a, b: "a,b->ab")
+TENSORDOT = _contraction("tensordot", _tensordot, _tensordot_letters)
+DOT       = _contraction("dot",   _dot,   lambda a, b: _names(a, b, [(-1, -2 if b > 1 else -1)]))
+INNER     = _contraction("inner", _inner, lambda a, b: _names(a, b, [(-1, -1)]))
+OUTER     = _contraction("outer", _outer, lambda a, b: "a,b->ab")
 # fmt: on
 
 
@@ -167,7 +167,7 @@ functions[np.dot], functions[np.inner] = _unless_scalar(DOT), _unless_scalar(INN
 functions[np.outer] = lambda a, b: OUTER(np.ravel(a), np.ravel(b))
 functions[np.vdot] = lambda a, b: DOT(np.ravel(a), np.ravel(b))
 
-# -- inverse, solution, determinant ------------------------------------------------------------------
+# -- inverse, solution, determinant ---------------------------------------------------------------
 
 
 def _t(a: Any) -> Any:

@@ -80,7 +80,7 @@ def _norm(x: Any, *, ord: Any = None, axis: Any = None, keepdims: bool = False) 
     return np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims))
 
 
-# -- slopes ----------------------------------------------------------------------------------------
+# -- slopes ---------------------------------------------------------------------------------------
 
 
 def _count(y: Any, x: Any) -> int:
@@ -129,7 +129,7 @@ reduction(_std,  lambda y, a, axis, ddof=0: _centred(y, a, axis, ddof) / (2 * y)
 reduction(_norm, _unit,                                np.linalg.norm)
 # fmt: on
 
-# -- running sums and products ---------------------------------------------------------------------
+# -- running sums and products --------------------------------------------------------------------
 
 
 def _cumsum(a: Any, *, axis: int | None = None) -> Any:
@@ -172,7 +172,7 @@ def _from_factors(t: Any, y: Any, a: Any, *, axis: int | None = None) -> Any:
 linear("cumsum", _cumsum, _sum_from, replaces=[np.cumsum])
 general("cumprod", _cumprod, _to_factors, pushforwards=[_from_factors], replaces=[np.cumprod])
 
-# -- what NumPy calls by other names ---------------------------------------------------------------
+# -- what NumPy calls by other names --------------------------------------------------------------
 
 
 def _ufunc_reduce(function: Callable[..., Any]) -> Callable[..., Any]:

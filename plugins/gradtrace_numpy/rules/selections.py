@@ -1,4 +1,4 @@
-"""Operations that read some elements of an array: the pullback adds them up where they were read."""
+"""Operations that read some elements: the pullback adds up what comes back where they were."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from gradtrace_numpy.arrays import Array, functions
 from gradtrace_numpy.rules.making import general, linear
 
-__all__ = ["GETITEM", "SCATTER", "getitem"]
+__all__ = ["GETITEM", "SCATTER", "SLOT", "getitem"]
 
 
 def _getitem(a: Any, *indices: Any, key: Any) -> Any:
@@ -40,21 +40,21 @@ class _Slot:
     """The place of an index that is an array, and so an operand, in a key."""
 
 
-_SLOT = _Slot()
+SLOT = _Slot()
 
 
 def _filled(key: Any, indices: Sequence[Any]) -> Any:
     given = iter(indices)
     if not isinstance(key, tuple):
-        return next(given) if key is _SLOT else key
-    return tuple(next(given) if part is _SLOT else part for part in key)
+        return next(given) if key is SLOT else key
+    return tuple(next(given) if part is SLOT else part for part in key)
 
 
 def getitem(a: Any, key: Any) -> Any:
     """Return `a[key]`; arrays in the key are operands, everything else is an argument."""
     parts = key if isinstance(key, tuple) else (key,)
     indices = [part for part in parts if isinstance(part, Array | np.ndarray)]
-    shown = tuple(_SLOT if isinstance(part, Array | np.ndarray) else part for part in parts)
+    shown = tuple(SLOT if isinstance(part, Array | np.ndarray) else part for part in parts)
     return GETITEM(a, *indices, key=shown if isinstance(key, tuple) else shown[0])
 
 
@@ -85,7 +85,7 @@ def _take_along_axis(a: Any, indices: Any, axis: int = -1) -> Any:
     return getitem(a, tuple(places))
 
 
-# -- a part of a matrix, the rest 0 ----------------------------------------------------------------
+# -- a part of a matrix, the rest 0 ---------------------------------------------------------------
 
 
 def _tril(m: Any, *, k: int = 0) -> Any:
@@ -119,7 +119,7 @@ linear("tril", _tril, _same_part(np.tril), replaces=[np.tril])
 linear("triu", _triu, _same_part(np.triu), replaces=[np.triu])
 linear("pad", _pad, _cut, replaces=[np.pad])
 
-# -- functions of NumPy made of these --------------------------------------------------------------
+# -- functions of NumPy made of these -------------------------------------------------------------
 
 
 def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
@@ -134,7 +134,7 @@ def _diag(v: Any, k: int = 0) -> Any:
         return _diagonal(v, k)
     size = np.size(v) + abs(k)
     place = np.arange(np.size(v))
-    return SCATTER(v, place + max(-k, 0), place + max(k, 0), key=(_SLOT, _SLOT), shape=(size, size))
+    return SCATTER(v, place + max(-k, 0), place + max(k, 0), key=(SLOT, SLOT), shape=(size, size))
 
 
 def _trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:

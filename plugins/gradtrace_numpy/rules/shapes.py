@@ -12,7 +12,7 @@ from gradtrace_numpy.rules.making import linear
 
 __all__ = ["RESHAPE"]
 
-# -- the same elements in the same order ---------------------------------------------------------
+# -- the same elements in the same order ----------------------------------------------------------
 
 
 def _reshape(a: Any, *, shape: Any) -> Any:
@@ -40,7 +40,7 @@ linear("ravel", _ravel, _as_before, structure=IDENTITY, replaces=[np.ravel])
 linear("expand_dims", _expand_dims, _as_before, structure=IDENTITY, replaces=[np.expand_dims])
 linear("squeeze", _squeeze, _as_before, structure=IDENTITY, replaces=[np.squeeze])
 
-# -- the same elements in another order ------------------------------------------------------------
+# -- the same elements in another order -----------------------------------------------------------
 
 
 def _transpose(a: Any, *, axes: Any = None) -> Any:
@@ -89,7 +89,7 @@ linear("moveaxis", _moveaxis, _move_back, replaces=[np.moveaxis])
 linear("flip", _flip, _flip_back, replaces=[np.flip])
 linear("roll", _roll, _roll_back, replaces=[np.roll])
 
-# -- elements repeated -----------------------------------------------------------------------------
+# -- elements repeated ----------------------------------------------------------------------------
 
 
 def _broadcast_to(a: Any, *, shape: Any) -> Any:
@@ -128,7 +128,7 @@ linear("broadcast_to", _broadcast_to, _itself, replaces=[np.broadcast_to])
 linear("repeat", _repeat, _sum_repeats, replaces=[np.repeat])
 linear("tile", _tile, _sum_tiles, replaces=[np.tile])
 
-# -- functions of NumPy made of these --------------------------------------------------------------
+# -- functions of NumPy made of these -------------------------------------------------------------
 
 
 def reshape(a: Any, shape: Any = None, order: str = "C", **named: Any) -> Any:
