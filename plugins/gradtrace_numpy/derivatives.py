@@ -12,7 +12,7 @@ from gradtrace_numpy.arrays import NDArray
 from gradtrace_numpy.calls import Call
 from gradtrace_numpy.errors import NoDerivativeError
 from gradtrace_numpy.listening import listen
-from gradtrace_numpy.primitive import DIAGONAL, IDENTITY
+from gradtrace_numpy.primitive import DIAGONAL, IDENTITY, ZERO
 
 __all__ = ["Differentiator", "result_shape"]
 
@@ -44,9 +44,9 @@ class Differentiator:
         rows, columns = map(math.prod, shapes)
         if self.mode == "norm":
             return self._estimated(call, position, shapes)
-        if rows * columns == 0:
-            return LocalDerivative("zero", *shapes, norm=0.0)
         structure = call.primitive.structure
+        if rows * columns == 0 or structure == ZERO:
+            return LocalDerivative("zero", *shapes, norm=0.0)
         if structure == IDENTITY:
             return LocalDerivative("identity", *shapes, norm=math.sqrt(columns))
         if structure == DIAGONAL and rows == columns:

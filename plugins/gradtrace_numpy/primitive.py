@@ -18,13 +18,17 @@ from gradtrace_numpy.calls import Call
 from gradtrace_numpy.errors import NoDerivativeError, ShapeError
 from gradtrace_numpy.listening import listener
 
-__all__ = ["DIAGONAL", "IDENTITY", "Primitive", "Rule", "primitive", "table"]
+__all__ = ["DIAGONAL", "IDENTITY", "ZERO", "Primitive", "Rule", "primitive", "table"]
 
 Rule = Callable[..., Any] | None
 """`rule(upstream or tangent, result, *operands, **arguments)`; with several results, tuples."""
 
-DIAGONAL = "diagonal"
 IDENTITY = "identity"
+"""The result has the elements of the operand, in their order."""
+DIAGONAL = "diagonal"
+"""Each element of the result depends on one element of each operand."""
+ZERO = "zero"
+"""The result is the same for operands nearby."""
 
 table: dict[str, Primitive] = {}
 """Every operation of the engine by its name, one row each."""
@@ -45,7 +49,7 @@ class Primitive:
     formulas: tuple[str | None, ...] = ()
     """∂result/∂operand for each operand, as SymPy reads it, in the names of the operands."""
     structure: str | None = None
-    """`diagonal` if each element of the result depends on one element of each operand."""
+    """`IDENTITY`, `DIAGONAL` or `ZERO` where the local derivative always is, before broadcasting."""
     variadic: bool = False
     operands: tuple[str, ...] = ()
     arguments: tuple[str, ...] = field(default=(), init=False)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradtrace_numpy.arrays import functions
-from gradtrace_numpy.primitive import DIAGONAL, Primitive, Rule, table
+from gradtrace_numpy.primitive import DIAGONAL, ZERO, Primitive, Rule, table
 
 __all__ = ["constant", "elementwise", "general", "joint", "linear", "multilinear"]
 
@@ -64,7 +64,7 @@ def elementwise(
         *rules,
         pushforwards=rules,
         formulas=formulas,
-        structure=DIAGONAL,
+        structure=DIAGONAL if any(slopes) else ZERO,
         replaces=replaces,
     )
 
