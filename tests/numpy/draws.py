@@ -17,8 +17,10 @@ __all__ = [
     "Problem",
     "axes_of",
     "of_shape",
+    "pair",
     "pairs_of_shapes",
     "spread",
+    "unary",
     "with_arguments",
 ]
 
@@ -83,5 +85,17 @@ def of_shape(shape: tuple[int, ...], /, **choices: list[Any]) -> Draw:
     def make(draw: Any, rng: np.random.Generator) -> Problem:
         arguments = {name: draw(st.sampled_from(each)) for name, each in choices.items()}
         return Problem((spread(rng, shape),), arguments)
+
+    return make
+
+
+def unary(low: float, high: float) -> Draw:
+    return lambda draw, rng: Problem((spread(rng, draw(SHAPES), low, high),))
+
+
+def pair(left: tuple[float, float], right: tuple[float, float]) -> Draw:
+    def make(draw: Any, rng: np.random.Generator) -> Problem:
+        a, b = draw(pairs_of_shapes())
+        return Problem((spread(rng, a, *left), spread(rng, b, *right)))
 
     return make

@@ -17,8 +17,10 @@ from tests.numpy.draws import (
     Problem,
     axes_of,
     of_shape,
+    pair,
     pairs_of_shapes,
     spread,
+    unary,
     with_arguments,
 )
 
@@ -28,18 +30,6 @@ CONSTANT = sorted(name for name, row in table.items() if not row.pullbacks)
 """Rows without derivative: they have other tests."""
 
 # -- elementwise ---------------------------------------------------------------------------------
-
-
-def _unary(low: float, high: float) -> Draw:
-    return lambda draw, rng: Problem((spread(rng, draw(SHAPES), low, high),))
-
-
-def _pair(left: tuple[float, float], right: tuple[float, float]) -> Draw:
-    def make(draw: Any, rng: np.random.Generator) -> Problem:
-        a, b = draw(pairs_of_shapes())
-        return Problem((spread(rng, a, *left), spread(rng, b, *right)))
-
-    return make
 
 
 def _where(draw: Any, rng: np.random.Generator) -> Problem:
@@ -251,8 +241,8 @@ def _cross_entropy(draw: Any, rng: np.random.Generator) -> Problem:
 
 
 DRAWS: dict[str, Draw] = {
-    **{name: _unary(*domain) for name, domain in UNARY.items()},
-    **{name: _pair(*domains) for name, domains in PAIRS.items()},
+    **{name: unary(*domain) for name, domain in UNARY.items()},
+    **{name: pair(*domains) for name, domains in PAIRS.items()},
     **dict.fromkeys(["sum", "mean", "max", "min", "prod", "norm"], _reduce),
     **dict.fromkeys(["var", "std"], _deviation),
     **dict.fromkeys(["cumsum", "cumprod"], _running),

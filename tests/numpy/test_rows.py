@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import find, given, settings
+from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 import gradtrace_numpy as gn
@@ -115,7 +115,7 @@ def test_gradients_of_gradients_are_too(name: str, data: st.DataObject) -> None:
         result = row(*operands)
         weights = np.cos(np.arange(result.size).reshape(result.shape))
         wanted = [x for x in operands if x.differentiable]
-        found = gn.gradients(np.sum(np.sin(result) * weights), wanted, create_graph=True)
+        found = gn.gradients(np.sum(np.sin(0.1 * result) * weights), wanted, create_graph=True)
         return sum((np.sum(np.tanh(each)) for each in found), start=gn.array(0.0))
 
     gn.check_gradient(slopes, *problem.operands, tolerance=2e-6)
@@ -175,25 +175,26 @@ def test_the_difference_test_catches_a_wrong_pushforward() -> None:
         require_differences(wrong, PROBLEM, np.random.default_rng(0))
 
 
-@Rows
+QUICK = settings(phases=[Phase.generate], deadline=None)
+
+
+@pytest.mark.parametrize("name", [name for name in ROWS if gn.table[name].structure != "zero"])
 def test_a_wrong_pullback_of_any_row_is_caught(name: str) -> None:
-    row = gn.table[name]
-    if row.structure == "zero":
-        pytest.skip("a share of 0 stays 0")
+    row, random = gn.table[name], np.random.default_rng(0)
 
     def passes(problem: Problem) -> bool:
         """Tell whether a gradient comes back at all."""
         rng = np.random.default_rng(0)
         call = call_of(row, problem)
         u = upstream(call, rng)
-        return any(size(call.pull(position, u)) > 0.1 for position in tangents(call, rng))
+        return any(size(call.pull(position, u)) > 1e-3 for position in tangents(call, rng))
 
     def off(rule: Any) -> Any:
         return rule and (lambda *args, **kw: 1.01 * rule(*args, **kw))
 
     wrong = planted(name, pullbacks=tuple(map(off, row.pullbacks)))
     with pytest.raises(AssertionError):
-        require_transposed(wrong, find(problems(name), passes), np.random.default_rng(0))
+        require_transposed(wrong, find(problems(name), passes, settings=QUICK), random)
 
 
 def test_a_rule_wrong_in_both_directions_is_caught_by_differences() -> None:
