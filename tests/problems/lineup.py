@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
+
 import gradtrace
 from tests.problems.spelling import OPS
 
 __all__ = ["Lineup", "line_up"]
 
 Edge = tuple[str, dict[str, Any]]
+
+Call = tuple[str, str, Any]
+"""A node with its operation and its value."""
 
 
 class Lineup(NamedTuple):
@@ -29,9 +34,12 @@ class Lineup(NamedTuple):
             yield from zip(operands(first, call), operands(second, like), strict=True)
 
 
-def line_up(first: gradtrace.Graph, second: gradtrace.Graph) -> Lineup:
-    """Pair the calls of two graphs in order, with the leaves and items that they take."""
-    calls = _common(_calls(first), _calls(second))
+def line_up(first: gradtrace.Graph, second: gradtrace.Graph, *, by_value: bool = False) -> Lineup:
+    """Pair the calls of two graphs in order, with the leaves and items that they take.
+
+    Calls of operations that correspond are pairs; told so, only if they made the same value.
+    """
+    calls = _common(_calls(first), _calls(second), by_value)
     nodes = dict(calls)
     for call, like in calls.items():
         pairs = zip(operands(first, call), operands(second, like), strict=True)
@@ -39,8 +47,8 @@ def line_up(first: gradtrace.Graph, second: gradtrace.Graph) -> Lineup:
             known = nodes.setdefault(operand, other)
             assert known == other, f"{operand} is {known} here, {other} there"
     assert len(set(nodes.values())) == len(nodes), f"two nodes have one like: {nodes}"
-    left = [node for node, _ in _calls(first) if node not in calls]
-    others = [node for node, _ in _calls(second) if node not in calls.values()]
+    left = [node for node, _, _ in _calls(first) if node not in calls]
+    others = [node for node, _, _ in _calls(second) if node not in calls.values()]
     return Lineup(nodes, calls, (left, others))
 
 
@@ -50,25 +58,36 @@ def operands(graph: gradtrace.Graph, call: str) -> list[Edge]:
     return [(node, data) for node, _, _, data in edges if graph.nodes[node]["differentiable"]]
 
 
-def _calls(graph: gradtrace.Graph) -> list[tuple[str, str]]:
-    return [(node, data["op"]) for node, data in graph.nodes(data=True) if data["kind"] == "call"]
+def _calls(graph: gradtrace.Graph) -> list[Call]:
+    return [
+        (node, data["op"], data["value"])
+        for node, data in graph.nodes(data=True)
+        if data["kind"] == "call"
+    ]
 
 
-def _correspond(first: str, second: str) -> bool:
-    return first == second or second in OPS.get(first, ())
+def _correspond(first: Call, second: Call, by_value: bool) -> bool:
+    (_, op, value), (_, other, like) = first, second
+    if op != other and other not in OPS.get(op, ()):
+        return False
+    if not by_value:
+        return True
+    left, right = (getattr(each, "array", None) for each in (value, like))
+    known = left is not None and right is not None
+    return known and left.shape == right.shape and np.allclose(left, right, rtol=1e-8)
 
 
-def _common(first: list[tuple[str, str]], second: list[tuple[str, str]]) -> dict[str, str]:
+def _common(first: list[Call], second: list[Call], by_value: bool) -> dict[str, str]:
     """Return the longest common subsequence of two lists of calls."""
     lengths = [[0] * (len(second) + 1) for _ in range(len(first) + 1)]
     for i in reversed(range(len(first))):
         for j in reversed(range(len(second))):
-            same = _correspond(first[i][1], second[j][1])
+            same = _correspond(first[i], second[j], by_value)
             skipped = max(lengths[i + 1][j], lengths[i][j + 1])
             lengths[i][j] = max(skipped, 1 + lengths[i + 1][j + 1] if same else 0)
     pairs, i, j = {}, 0, 0
     while i < len(first) and j < len(second):
-        same = _correspond(first[i][1], second[j][1])
+        same = _correspond(first[i], second[j], by_value)
         if same and lengths[i][j] == 1 + lengths[i + 1][j + 1]:
             pairs[first[i][0]] = second[j][0]
             i, j = i + 1, j + 1

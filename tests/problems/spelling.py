@@ -18,6 +18,10 @@ def _batch_norm(x: Any, scale: Any, shift: Any) -> Any:
     return F.batch_norm(x, None, None, scale, shift, training=True)
 
 
+def _layer_norm(x: Any, scale: Any, shift: Any) -> Any:
+    return F.layer_norm(x, x.shape[-1:], scale, shift)
+
+
 # fmt: off
 _SPELLINGS = {
     # name                 NumPy                     PyTorch
@@ -57,7 +61,7 @@ _SPELLINGS = {
     "cross_entropy":       (gn.cross_entropy,        F.cross_entropy),
     "embedding":           (gn.embedding,            F.embedding),
     "gelu":                (gn.gelu,                 F.gelu),
-    "layer_norm":          (gn.layer_norm,           F.layer_norm),
+    "layer_norm":          (gn.layer_norm,           _layer_norm),
     "leaky_relu":          (gn.leaky_relu,           F.leaky_relu),
     "linear":              (gn.linear,               F.linear),
     "log_softmax":         (gn.log_softmax,          F.log_softmax),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gradtrace_numpy import table
 from tests.problems import arrays, networks, scalars
 from tests.problems.engines import Run, run_numpy, run_torch
 from tests.problems.lineup import line_up
@@ -19,8 +20,11 @@ TOLERANCE = 1e-10
 """Largest difference, relative to the largest element."""
 
 APART = {
+    "attention": "PyTorch has one call for what NumPy writes as five",
+    "recurrent_cell": "PyTorch has one call for a cell",
+    "transformer_block": "PyTorch has one call for attention",
     "outer_product": "NumPy's outer makes vectors of its operands first",
-    "long_short_term_memory": "PyTorch runs the cell as operations of its own, call by call",
+    "long_short_term_memory": "PyTorch runs the cell as operations of its own",
 }
 """Problems with calls of which the other graph has no like, with the reason."""
 
@@ -70,7 +74,7 @@ def test_the_chain_rule_holds_in_both(problem: Problem) -> None:
 @every_problem
 def test_graphs_line_up_call_by_call(problem: Problem) -> None:
     found, expected = (run.graph for run in runs(problem.name))
-    lineup = line_up(found, expected)
+    lineup = line_up(found, expected, by_value=problem.name in APART)
     if problem.name in APART:
         assert any(lineup.left), "they line up after all; take it out of the table"
     else:
@@ -82,19 +86,21 @@ def test_graphs_line_up_call_by_call(problem: Problem) -> None:
 @every_problem
 def test_nodes_that_correspond_have_the_same_numbers(problem: Problem) -> None:
     found, expected = (run.graph for run in runs(problem.name))
-    lineup = line_up(found, expected)
+    lineup = line_up(found, expected, by_value=problem.name in APART)
     assert lineup.calls
     for node, like in lineup.nodes.items():
         for attribute in ("value", "upstream_gradient", "seed"):
             numbers = found.nodes[node][attribute], expected.nodes[like][attribute]
-            assert_agree(*numbers, f"{attribute} of {node}")
+            hidden = problem.name in APART and getattr(numbers[1], "norm", 0.0) is None
+            if not hidden:  # inside a call that PyTorch takes apart, values are not computed
+                assert_agree(*numbers, f"{attribute} of {node}")
 
 
 @every_problem
 def test_edges_that_correspond_have_the_same_jacobians(problem: Problem) -> None:
     found, expected = (run.graph for run in runs(problem.name))
-    compared = 0
-    for (node, edge), (_, like) in line_up(found, expected).edges(found, expected):
+    lineup, compared = line_up(found, expected, by_value=problem.name in APART), 0
+    for (node, edge), (_, like) in lineup.edges(found, expected):
         what = f"{edge['operand']} ({node})"
         left, right = edge["local_derivative"], like["local_derivative"]
         assert_agree(left.dense(limit=2**22), right.dense(limit=2**22), f"Jacobian by {what}")
@@ -116,6 +122,16 @@ def test_a_number_that_is_off_is_seen() -> None:
         assert_agree(numbers + np.array([0.0, 1.0]), numbers, "gradient of w")
     with pytest.raises(AssertionError, match="shapes"):
         assert_agree(numbers, numbers[:1], "gradient of w")
+
+
+def test_a_rule_that_is_off_by_a_billionth_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, off = PROBLEMS["broadcast_rows"], 1 + 1e-9
+    _, expected = runs(problem.name)
+    assert_agree(run_numpy(problem).gradients[0], expected.gradients[0], "gradient")
+    wrong = lambda upstream, y, x: upstream * (1 - y * y) * off  # noqa: E731
+    monkeypatch.setattr(table["tanh"], "pullbacks", (wrong,))
+    with pytest.raises(AssertionError, match="gradient: off by"):
+        assert_agree(run_numpy(problem).gradients[0], expected.gradients[0], "gradient")
 
 
 def test_graphs_that_do_not_line_up_are_seen() -> None:
