@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import opcode
 import operator
+import sys
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -167,10 +170,13 @@ class Array(Operators):
         return _lookup(function, function.__name__)(*args, **kwargs)
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
-        raise LeavesTraceError(
-            f"{self.label} would drop out of the trace here, and its gradient with it: a function "
-            "asked for a plain ndarray. Use NumPy functions on the array itself (np.stack to put "
-            "several into one), or x.data where the trace is meant to end"
+        raise self._drops_out("a function asked for a plain ndarray")
+
+    def _drops_out(self, why: str) -> LeavesTraceError:
+        return LeavesTraceError(
+            f"{self.label} would drop out of the trace here, and its gradient with it: {why}. Use "
+            "NumPy functions on the array itself (np.stack to put several into one), or x.data "
+            "where the trace is meant to end"
         )
 
     __hash__ = object.__hash__
@@ -200,6 +206,8 @@ class Array(Operators):
         return bool(self._data)
 
     def __float__(self) -> float:
+        if self.differentiable and _is_stored(sys._getframe(1)):
+            raise self._drops_out("it is written to an element of an ndarray")
         return float(self._data)
 
     def __int__(self) -> int:
@@ -240,6 +248,11 @@ def _lookup(function: Callable[..., Any], name: str) -> Callable[..., Any]:
             f"add it with @gradtrace_numpy.primitive, or use it on x.data outside the trace"
         )
     return found
+
+
+def _is_stored(frame: FrameType) -> bool:
+    """Tell whether `x[key] = value` is what runs: then an ndarray asks for the float."""
+    return frame.f_code.co_code[frame.f_lasti] == opcode.opmap["STORE_SUBSCR"]
 
 
 def _suffix(method: str) -> str:

@@ -36,7 +36,7 @@ class InPlaceError(GradtraceError, TypeError):
     """A write to an array whose elements may be needed by a gradient."""
 
 
-class LeavesTraceError(GradtraceError, TypeError):
+class LeavesTraceError(GradtraceError, RuntimeError):
     """An array is about to be dropped out of the trace."""
 
 

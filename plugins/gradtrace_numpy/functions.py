@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gradtrace.errors import require_choice
 from gradtrace_numpy.errors import ShapeError
 from gradtrace_numpy.rules import activations, convolution, layers, losses
 
@@ -199,13 +200,13 @@ def lstm_cell(
 
 def mse(x: Any, target: Any, *, reduction: str = "mean") -> Any:
     """Return the mean squared error of `x` and a `target` of the same shape."""
-    _require_same_shape("mse", x, target)
+    _require_comparable("mse", x, target, reduction)
     return losses.mse_loss(x, target, reduction=reduction)
 
 
 def binary_cross_entropy(x: Any, target: Any, *, reduction: str = "mean") -> Any:
     """Return −t · log x − (1 − t) · log(1 − x), for probabilities x; its mean unless told."""
-    _require_same_shape("binary_cross_entropy", x, target)
+    _require_comparable("binary_cross_entropy", x, target, reduction)
     return losses.binary_cross_entropy(x, target, reduction=reduction)
 
 
@@ -214,6 +215,7 @@ def cross_entropy(x: Any, target: Any, *, reduction: str = "mean") -> Any:
 
     `x` has the shape (samples, classes, ...), `target` (samples, ...) with the number of a class.
     """
+    _require_reduction(reduction)
     return losses.cross_entropy(x, target, reduction=reduction)
 
 
@@ -221,7 +223,12 @@ def _pair(value: Pair) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else (value[0], value[1])
 
 
-def _require_same_shape(what: str, x: Any, target: Any) -> None:
+def _require_reduction(reduction: str) -> None:
+    require_choice("reduction", reduction, ("mean", "sum", "none"))
+
+
+def _require_comparable(what: str, x: Any, target: Any, reduction: str) -> None:
+    _require_reduction(reduction)
     if np.shape(x) != np.shape(target):
         raise ShapeError(
             f"{what} compares element by element: an input of shape {np.shape(x)} and a target of "

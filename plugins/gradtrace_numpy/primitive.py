@@ -49,7 +49,7 @@ class Primitive:
     formulas: tuple[str | None, ...] = ()
     """∂result/∂operand for each operand, as SymPy reads it, in the names of the operands."""
     structure: str | None = None
-    """`IDENTITY`, `DIAGONAL` or `ZERO` where the local derivative always is, before broadcasting."""
+    """`IDENTITY`, `DIAGONAL` or `ZERO`, where the local derivative always is that."""
     variadic: bool = False
     operands: tuple[str, ...] = ()
     arguments: tuple[str, ...] = field(default=(), init=False)
