@@ -17,6 +17,7 @@ from gradtrace.errors import GradtraceError
 
 __all__ = ["run"]
 
+FACTORS = (("x", "sigmoid", 0), ("sigmoid", "square", 0))
 POINT = np.array([-1.0, 0.5, 2.0])
 FEATURES = np.array([[0.0, 1.0], [1.0, 1.0], [2.0, 0.0], [3.0, 1.0]])
 TARGETS = np.array([1.0, 2.0, 3.0, 4.0])
@@ -57,7 +58,8 @@ def forgotten_intermediate(story: Story) -> str:
     with gradtrace.trace(keep="all", derivatives="exact") as graph:
         np.sum(np.square(gn.sigmoid(x))).backward()
     story.say("On the graph of y, written as two calls, both factors stand on their edges:")
-    story.graph(graph)
+    edges = (graph.edges[uses]["local_derivative"].array.tolist() for uses in FACTORS)
+    story.table(("x", "∂sigmoid/∂x", "∂square/∂sigmoid"), zip(POINT.tolist(), *edges, strict=True))
     story.say("An intermediate can also be lost to a function that asks for a plain ndarray:")
     error = raised(lambda: np.asarray(gn.sigmoid(x)))
     story.code("h = np.asarray(gn.sigmoid(x))")

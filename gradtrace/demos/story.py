@@ -21,8 +21,8 @@ from gradtrace.render.numbers import number
 
 __all__ = ["Story", "joined", "matrix", "product", "slopes"]
 
-WIDTH = 98
-"""Characters of a line, so that the story reads well in a terminal of 100."""
+WIDTH = 100
+"""Characters up to which a line grows."""
 
 TOLERANCE = 1e-9
 """Largest difference of two sources of a number, relative to the largest magnitude."""
@@ -38,12 +38,14 @@ class Story:
         self.facts: dict[str, Any] = {"demo": name, "checks": {}}
         self._tight = False
         """Whether a verdict may follow without an empty line."""
+        self._spaced = False
+        """Whether the last line is an empty one."""
         console.rule(f"[bold]gradtrace demo: {name}", align="left")
 
     def part(self, title: str) -> None:
         """Begin a part with its title."""
-        self.console.print(f"\n[bold]{title}[/]")
-        self._tight = True
+        self.console.print(Padding(f"[bold]{title}[/]", (0 if self._spaced else 1, 0, 0, 0)))
+        self._tight, self._spaced = True, False
 
     def say(self, text: str) -> None:
         """Print a paragraph."""
@@ -67,6 +69,7 @@ class Story:
         for row in filled:
             table.add_row(*(Text(number(x) if isinstance(x, float) else str(x)) for x in row))
         self._show(table, above=0)
+        self._spaced = True
 
     def graph(self, graph: gradtrace.Graph) -> None:
         """Print a graph as text."""
@@ -119,9 +122,9 @@ class Story:
         self.console.print(Padding(line, (1, 2)), soft_wrap=True)
 
     def _show(self, what: RenderableType, *, indent: int = 2, above: int = 1) -> None:
-        self._tight = False
-        width = min(WIDTH, self.console.width)
-        self.console.print(Padding(what, (above, 0, 0, indent)), width=width, highlight=False)
+        padding = Padding(what, (0 if self._spaced else above, 0, 0, indent))
+        self.console.print(padding, width=min(WIDTH, self.console.width), highlight=False)
+        self._tight = self._spaced = False
 
 
 def matrix(array: npt.ArrayLike) -> str:

@@ -56,6 +56,10 @@ def run(output: Path, console: Console) -> dict[str, Any]:
     graphs = {name: trace(stack) for name, stack in STACKS.items()}
     found = {name: lengths(graph, STACKS[name]) for name, graph in graphs.items()}
     gains = {name: each[1:] / each[:-1] for name, each in found.items()}
+    story.say(
+        f"Five stacks of layers, each {WIDTH} wide, with random weights of standard deviation 1/√n, "
+        "or √2/√n for ReLU, He. The stack called residual has sigmoid layers with shortcuts around them:"
+    )
     story.part("The length of the gradient, by layer")
     story.table(
         ("layer", *STACKS),
