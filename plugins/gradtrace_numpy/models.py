@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import ModuleType
 from typing import Any
 
 from gradtrace_numpy.arrays import Array
@@ -36,8 +37,8 @@ def _parts(value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, list | tuple):
         names = getattr(value, "_fields", range(len(value)))
         return [(str(name), part) for name, part in zip(names, value, strict=True)]
-    if isinstance(value, type) or callable(getattr(value, "__get__", None)):
-        return []  # a class, or a function, holds nothing of its own
+    if isinstance(value, type | ModuleType) or hasattr(type(value), "__get__"):
+        return []  # what a class, a module or a function holds is not the model's
     slots = [name for cls in type(value).__mro__ for name in _slots(cls)]
     named = [(name, getattr(value, name)) for name in slots if hasattr(value, name)]
     return named + list(getattr(value, "__dict__", {}).items())
