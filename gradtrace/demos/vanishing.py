@@ -57,8 +57,9 @@ def run(output: Path, console: Console) -> dict[str, Any]:
     found = {name: lengths(graph, STACKS[name]) for name, graph in graphs.items()}
     gains = {name: each[1:] / each[:-1] for name, each in found.items()}
     story.say(
-        f"Five stacks of layers, each {WIDTH} wide, with random weights of standard deviation 1/√n, "
-        "or √2/√n for ReLU, He. The stack called residual has sigmoid layers with shortcuts around them:"
+        f"Five stacks of layers, each {WIDTH} wide, with random weights of standard deviation "
+        "1/√n, or √2/√n for ReLU, He. The stack called residual has sigmoid layers with shortcuts "
+        "around them:"
     )
     story.part("The length of the gradient, by layer")
     story.table(

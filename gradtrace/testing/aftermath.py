@@ -38,6 +38,22 @@ class Aftermath(Framework):
             gradients = self.gradient(left), self.gradient(right)
             assert np.array_equal(*gradients), f"the trace changes a gradient: {gradients}"
 
+    def test_random_numbers_are_the_same_without_the_trace(self) -> None:
+        def program() -> None:
+            drawn.append(self.chance())
+            self.polynomial(*self.point())
+
+        for derivatives in ("gain", "norm", "exact"):
+            drawn: list[float] = []
+            self.reseed()
+            program()
+            drawn.append(self.chance())
+            self.reseed()
+            self.traced(program, derivatives=derivatives)
+            drawn.append(self.chance())
+            same = drawn[:2] == drawn[2:]
+            assert same, f"derivatives={derivatives!r}: the trace draws random numbers: {drawn}"
+
     def test_an_exception_in_the_block_goes_through(self) -> None:
         x, _ = self.point()
         try:

@@ -74,6 +74,21 @@ class Framework:
         """Write over the numbers of a leaf in place."""
         self.cannot("writing in place")
 
+    def model(self, numbers: dict[str, float]) -> dict[str, Any]:
+        """Return a model, or what serves as one, that holds parameters by these names.
+
+        It may be any object from which `model[name]` returns the parameter of that name.
+        """
+        self.cannot("models")
+
+    def reseed(self) -> None:
+        """Set the random state of the framework; that of NumPy unless overridden."""
+        np.random.seed(0)
+
+    def chance(self) -> float:
+        """Return the next random number of the framework; that of NumPy unless overridden."""
+        return float(np.random.random())
+
     def cannot(self, what: str) -> NoReturn:
         """Skip the test: the framework does not have what it needs."""
         raise unittest.SkipTest(f"{type(self).__name__} has no {what}")

@@ -95,6 +95,19 @@ class Numbers(Framework):
         self._assert_gradient(graph, x, 8.0)
         assert_close(self.gradient(x), 16.0, "the gradient that two passes leave on x")
 
+    def test_gradients_of_several_passes_add_up(self) -> None:
+        def program() -> None:
+            self.polynomial(x, y)
+            self.backward(self.multiply(x, x))
+
+        x, y = self.point()
+        graph = self.traced(program)
+        seeds = [node for node, seed in graph.nodes(data="seed") if seed is not None]
+        assert len(seeds) == 2, f"two passes began in the block, not at {seeds}"
+        self._assert_gradient(graph, x, 14.0)
+        self._assert_gradient(graph, y, 3.0)
+        assert_sound(graph)
+
     def test_jacobians_of_vectors_are_exact(self) -> None:
         x, y = self.leaf([1.0, 2.0, 3.0]), self.leaf([4.0, 5.0, 6.0])
         graph = self.traced(lambda: self.backward(self.total(self.multiply(x, y))))

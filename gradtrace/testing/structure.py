@@ -41,6 +41,18 @@ class Structure(Framework):
         found = graph.graph["backend"]
         assert found == self.backend, f"the trace was made by {found!r}, not {self.backend!r}"
 
+    def test_a_model_gives_its_parameters_their_names(self) -> None:
+        model = self.model({"w": 3.0, "b": 2.0})
+        with gradtrace.trace(model, keep="all") as graph:
+            self.polynomial(model["w"], model["b"])
+        found = graph.graph["backend"]
+        assert found == self.backend, f"the model was traced by {found!r}, not {self.backend!r}"
+        for name, number in (("w", 3.0), ("b", 2.0)):
+            assert name in graph, f"no node is named {name!r}:\n{graph}"
+            data = graph.nodes[name]
+            assert data["kind"] == "parameter", f"{name}: kind {data['kind']!r}, not parameter"
+            assert elements(data["value"], name) == number, f"{name}: {data['value']}"
+
     def test_nodes_say_all_that_a_node_says(self) -> None:
         graph = self.traced(self.polynomial, *self.point())
         assert [data["order"] for data in graph.nodes.values()] == list(range(len(graph)))

@@ -65,10 +65,10 @@ def _write(tape: Tape, options: Options, made: list[Any], earlier: dict[Any, flo
                 values[operand] = value(operand)
                 tape.steps.append(Leaf("input", (), values[operand]))
         values[number] = value(number)
+        if number.seed is not None:
+            values[number].seed = Summary.of(number.seed, keep=keep)
         uses = list(_uses(number, values, options))
         tape.steps.append(Call(number.op, [values[number]], uses))
-    if tape.gradients:
-        values[made[-1]].seed = Summary.of(1.0, keep=keep)
 
 
 def _uses(number: Any, values: dict[Any, Value], options: Options) -> Iterator[Use]:

@@ -181,6 +181,11 @@ FAULTS = [
         "ids_are_the_same_in_every_run",
         for_each(leaves, names=lambda leaf: (f"x{next(serial)}",)),
     ),
+    Fault(
+        "takes parameters for inputs",
+        "a_model_gives_its_parameters_their_names",
+        for_each(leaves, kind=lambda leaf: "input"),
+    ),
     Fault("writes colons", "ids_are_the_same_in_every_run", records=colons),
     Fault("draws one edge for two uses", "each_use_is_an_edge", forget_a_use),
     Fault("records unused leaves", "what_is_not_used_is_not_there", add_a_leaf),
@@ -208,6 +213,7 @@ FAULTS = [
     Fault(
         "keeps the last share for the sum",
         "upstream_gradients_are_summed_over_uses the_chain_rule_holds_at_every_node "
+        "gradients_of_several_passes_add_up "
         "a_value_made_before_the_block_has_its_gradient",
         overwrite_sums,
     ),
@@ -247,6 +253,11 @@ FAULTS = [
         "claims a backward pass",
         "a_forward_pass_alone_has_no_gradients",
         lambda tape: setattr(tape, "gradients", True),
+    ),
+    Fault(
+        "draws random numbers",
+        "random_numbers_are_the_same_without_the_trace",
+        lambda tape: torch.rand(()),
     ),
     Fault("changes gradients", "the_run_is_the_same_without_the_trace", around=doubled_seeds),
     Fault(

@@ -36,3 +36,6 @@ class TestNumpy(BackendContract):
 
     def fill(self, leaf: Any, number: float) -> None:
         leaf.data = np.full(leaf.shape, number)
+
+    def model(self, numbers: dict[str, float]) -> Any:
+        return {name: gn.parameter(number) for name, number in numbers.items()}

@@ -38,3 +38,14 @@ class TestTorch(BackendContract):
     def fill(self, leaf: Any, number: float) -> None:
         with torch.no_grad():
             leaf.fill_(number)
+
+    def model(self, numbers: dict[str, float]) -> Any:
+        return torch.nn.ParameterDict(
+            {name: torch.tensor(number, dtype=torch.float64) for name, number in numbers.items()}
+        )
+
+    def reseed(self) -> None:
+        torch.manual_seed(0)
+
+    def chance(self) -> float:
+        return torch.rand(()).item()
