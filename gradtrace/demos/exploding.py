@@ -11,6 +11,7 @@ from rich.console import Console
 import gradtrace
 import gradtrace_numpy as gn
 from gradtrace.demos.story import Story, joined
+from gradtrace.facts import plain
 from gradtrace.render.numbers import number
 
 __all__ = ["run"]
@@ -83,7 +84,8 @@ def run(output: Path, console: Console) -> dict[str, Any]:
     story.verdict(calm, "with clipping, the loss falls", f"to {number(runs['with clipping'][-1])}")
     story.chain_rule(graph)
     story.figure(trace(steps=3)[0], title="Three of the steps")
-    return {**story.facts, "norm": norm, "losses": {n: losses[-1] for n, losses in runs.items()}}
+    last = plain({name: losses[-1] for name, losses in runs.items()})
+    return {**story.facts, "norm": norm, "losses": last}
 
 
 def loss_of(w: Any, b: Any, steps: int = STEPS) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 import gradtrace
 from gradtrace.facts import records
 from gradtrace.graph import Graph
+from gradtrace.render import figure
 from gradtrace.testing.framework import Framework
 from gradtrace.testing.reading import assert_close, assert_sound, calls, elements, node_of
 
@@ -123,6 +124,11 @@ class Aftermath(Framework):
         assert f"by {self.backend}" in lines[0], f"the first line names the backend: {lines[0]}"
         missing = [node for node in graph if not any(node in line for line in lines[2:])]
         assert not missing, f"no line for {missing} in:\n{graph}"
+
+    def test_the_graph_can_be_drawn(self) -> None:
+        graph = self.traced(self.polynomial, *self.point())
+        drawn = {box.node for box in figure(graph).nodes}
+        assert drawn == set(graph), f"of {list(graph)}, the figure shows {sorted(map(str, drawn))}"
 
     def _stopping(self, x: Any) -> None:
         self.multiply(x, x)

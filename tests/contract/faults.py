@@ -165,7 +165,7 @@ FAULTS = [
     ),
     Fault(
         "knows another kind",
-        "nodes_say_all_that_a_node_says",
+        "nodes_say_all_that_a_node_says the_graph_can_be_drawn",
         for_each(leaves, kind=lambda leaf: "weight"),
     ),
     Fault(

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from gradtrace.cli import app
 from gradtrace.demos import DEMOS, run_demo
 from gradtrace.demos.story import Story
 from gradtrace.graph import Graph
@@ -78,8 +80,15 @@ def test_its_figure_is_there(name: str) -> None:
 @every_demo
 def test_its_facts_are_plain_data(name: str) -> None:
     facts = told(name).facts
-    assert json.loads(json.dumps(facts, allow_nan=True)).keys() == facts.keys()
+    assert json.loads(json.dumps(facts, allow_nan=False)).keys() == facts.keys()
     assert facts["demo"] == name
+
+
+def test_a_demo_runs_from_the_command_line(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["demo", "composite", "-o", str(tmp_path), "--json"])
+    assert result.exit_code == 0
+    assert json.loads(result.output)["dz/dx"] == 300.0
+    assert (tmp_path / "composite.svg").exists()
 
 
 @pytest.fixture
