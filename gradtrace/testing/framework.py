@@ -66,8 +66,8 @@ class Framework:
         """Return the two halves of a vector, by one call with two results."""
         self.cannot("call with two results")
 
-    def rounded(self, x: Any) -> Any:
-        """Return x > 2 as numbers, or the like, by calls that no gradient flows through."""
+    def compared(self, x: Any) -> Any:
+        """Return x > 2, as a factor of a product, by calls that no gradient flows through."""
         self.cannot("call without a derivative")
 
     def fill(self, leaf: Any, number: float) -> None:

@@ -143,7 +143,7 @@ class Structure(Framework):
 
     def test_a_call_without_gradient_is_kept_where_it_matters(self) -> None:
         x, y = self.point()
-        graph = self.traced(lambda: self.backward(self.multiply(y, self.rounded(x))))
+        graph = self.traced(lambda: self.backward(self.multiply(y, self.compared(x))))
         flat = [node for node in calls(graph) if not graph.nodes[node]["differentiable"]]
         assert flat, f"the loss depends on a call without a gradient, which is missing:\n{graph}"
         for node in flat:
@@ -152,7 +152,7 @@ class Structure(Framework):
 
     def test_a_call_without_gradient_is_left_out_where_it_does_not_matter(self) -> None:
         x, y = self.point()
-        graph = self.traced(lambda: (self.rounded(x), self.polynomial(x, y)))
+        graph = self.traced(lambda: (self.compared(x), self.polynomial(x, y)))
         assert len(calls(graph)) == 3, f"the loss depends on 3 calls only:\n{graph}"
 
     def _with_halves(self, x: object) -> None:

@@ -31,7 +31,7 @@ class TestNumpy(BackendContract):
     def halves(self, x: Any) -> Any:
         return np.split(x, 2)
 
-    def rounded(self, x: Any) -> Any:
+    def compared(self, x: Any) -> Any:
         return x > 2
 
     def fill(self, leaf: Any, number: float) -> None:

@@ -32,7 +32,7 @@ class TestTorch(BackendContract):
     def halves(self, x: Any) -> Any:
         return x.chunk(2)
 
-    def rounded(self, x: Any) -> Any:
+    def compared(self, x: Any) -> Any:
         return x > 2
 
     def fill(self, leaf: Any, number: float) -> None:
