@@ -93,13 +93,15 @@ def backends_for(model: object, name: str | None) -> list[Backend]:
         f"; {plugin.name} is broken ({plugin.error})" for plugin in found if plugin.error
     )
     if model is not None:
-        fitting = [backend for backend in working if backend.recognizes(model)]
-        if not fitting:
+        origins = {cls.__module__.partition(".")[0] for cls in type(model).__mro__}
+        nearest_first = sorted(working, key=lambda backend: backend.framework not in origins)
+        fitting = next((each for each in nearest_first if each.recognizes(model)), None)
+        if fitting is None:
             raise BackendError(
                 f"no backend recognizes a model of type {type(model).__qualname__!r}; "
                 f"pass a model of {_listed(names)}, or no model at all{broken}"
             )
-        return fitting[:1]
+        return [fitting]
     if name is not None and not working:
         raise BackendError(f"backend {name!r} cannot be used{broken}")
     return working if name else [b for b in working if b.framework in sys.modules]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -109,3 +110,13 @@ def test_a_broken_plugin_is_listed_with_its_reason(site: Path) -> None:
 def test_a_broken_plugin_that_is_asked_for_says_what_is_wrong(site: Path, name: str) -> None:
     done = run(site, TRACE.replace("trace()", f"trace(backend={name!r})"))
     assert f"BackendError: backend {name!r} cannot be used; {name} is broken" in done.stderr
+
+
+def test_its_author_runs_the_contract(site: Path) -> None:
+    arguments = [str(ABACUS / "test_contract.py"), "-n0", "-rs", "-p", "no:cacheprovider"]
+    program = f"import pytest, sys; sys.exit(pytest.main({[*arguments, '-o', 'addopts=']!r}))"
+    report = output(site, program)
+    tally = re.search(r"(\d+) passed, (\d+) skipped", report)
+    assert tally, report
+    assert int(tally[1]) > 3 * int(tally[2]) > 0, report
+    assert "TestAbacus has no vectors" in report

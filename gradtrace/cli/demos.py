@@ -24,9 +24,9 @@ def demo(
     listed: Annotated[bool, typer.Option("--list", help="List the demos; run none.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Train a real network, trace one step, draw it.
+    """Tell a story of gradients: a real network, or a chapter of the textbook.
 
-    [dim]Example:[/] gradtrace demo digits --output figures
+    [dim]Example:[/] gradtrace demo attention --output figures
     """
     from gradtrace.demos import DEMOS, run_demo
 

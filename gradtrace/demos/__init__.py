@@ -40,6 +40,69 @@ DEMOS = {
             "a small convolutional network learns handwritten digits; one step of it is traced",
             needs=("torch", "sklearn", "graphviz"),
         ),
+        Demo(
+            "composite",
+            "(x² + 1)³ taken apart: dz/dx = dz/dy · dy/dx",
+            needs=("graphviz",),
+        ),
+        Demo(
+            "scalar",
+            "a network of single numbers: four gradients, factor by factor",
+            needs=("graphviz",),
+        ),
+        Demo(
+            "deep", "layer by layer: upstream × local derivative = downstream", needs=("graphviz",)
+        ),
+        Demo(
+            "activations",
+            "sigmoid, tanh, ReLU and leaky ReLU with their slopes",
+            needs=("graphviz",),
+        ),
+        Demo(
+            "perceptron",
+            "backpropagation written out in NumPy, matched at every layer",
+            needs=("graphviz",),
+        ),
+        Demo("matrix", "y = Wx + b: the Jacobians ∂y/∂W, ∂y/∂x and ∂y/∂b", needs=("graphviz",)),
+        Demo(
+            "convolution",
+            "gradients of kernel and image as correlation and full convolution",
+            needs=("graphviz",),
+        ),
+        Demo(
+            "vanishing",
+            "why gradients vanish: activations, shortcuts and initialization, gain by gain",
+            needs=("graphviz",),
+        ),
+        Demo(
+            "exploding",
+            "why gradients explode, and how clipping by the global norm helps",
+            needs=("graphviz",),
+        ),
+        Demo(
+            "pytorch",
+            "sigmoid, square, mean in PyTorch: automatic against by hand",
+            needs=("torch", "graphviz"),
+        ),
+        Demo(
+            "recurrent",
+            "backpropagation through 60 steps of time, and the sum over them",
+            needs=("graphviz",),
+        ),
+        Demo(
+            "attention",
+            "how gradients reach query, key and value through the softmax",
+            needs=("graphviz",),
+        ),
+        Demo(
+            "checking",
+            "a right and a wrong derivative told apart by central differences",
+            needs=("graphviz",),
+        ),
+        Demo("mistakes", "the common mistakes, each with what reveals it", needs=("graphviz",)),
+        Demo(
+            "practice", "three problems to solve by hand, with their solutions", needs=("graphviz",)
+        ),
     )
 }
 """Every demo by its name; the first one runs unless another is asked for."""

@@ -20,6 +20,7 @@ class Number:
         self.op = op
         self.operands = operands
         self.gradient = 0.0
+        self.seed: float | None = None
         self.shares: list[float] = []
         if op is not None:
             for listener in listeners:
@@ -33,7 +34,7 @@ class Number:
 
     def backward(self) -> None:
         """Compute the gradient of this number by every number that it was made of."""
-        self.gradient = 1.0
+        self.gradient = self.seed = 1.0
         for number in reversed(self._in_order([])):
             number.shares = [number.gradient * slope for _, slope in number.operands]
             for (operand, _), share in zip(number.operands, number.shares, strict=True):

@@ -34,42 +34,57 @@ class AbacusBackend:
         from abacus import Number, listeners
 
         made: list[Number] = []
-        listeners.append(made.append)
+        earlier: dict[Number, float] = {}
+
+        def listen(number: Number) -> None:
+            made.append(number)
+            for operand, _ in number.operands:
+                earlier.setdefault(operand, operand.gradient)
+
+        listeners.append(listen)
         try:
             yield
         finally:
-            listeners.remove(made.append)
-            _write(tape, made)
+            listeners.remove(listen)
+            _write(tape, options, made, earlier)
 
 
-def _write(tape: Tape, made: list[Any]) -> None:
+def _write(tape: Tape, options: Options, made: list[Any], earlier: dict[Any, float]) -> None:
     values: dict[Any, Value] = {}
-    tape.gradients = any(number.gradient for number in made)
+    tape.gradients = any(number.shares for number in made)
+    keep = options.keep != "summary"
+
+    def value(number: Any) -> Value:
+        gradient = number.gradient - earlier.get(number, 0.0)
+        upstream = Summary.of(gradient, keep=keep) if tape.gradients else None
+        return Value(Summary.of(number.value, keep=keep), upstream, differentiable=True)
+
     for number in made:
         for operand, _ in number.operands:
             if operand not in values:
-                values[operand] = _value(operand)
+                values[operand] = value(operand)
                 tape.steps.append(Leaf("input", (), values[operand]))
-        values[number] = _value(number)
-        tape.steps.append(Call(number.op, [values[number]], list(_uses(number, values))))
-    if tape.gradients:
-        values[made[-1]].seed = _summary(1.0)
+        values[number] = value(number)
+        if number.seed is not None:
+            values[number].seed = Summary.of(number.seed, keep=keep)
+        uses = list(_uses(number, values, options))
+        tape.steps.append(Call(number.op, [values[number]], uses))
 
 
-def _value(number: Any) -> Value:
-    return Value(_summary(number.value), _summary(number.gradient), differentiable=True)
-
-
-def _uses(number: Any, values: dict[Any, Value]) -> Iterator[Use]:
+def _uses(number: Any, values: dict[Any, Value], options: Options) -> Iterator[Use]:
     shares = number.shares or [None] * len(number.operands)
     for index, (operand, slope) in enumerate(number.operands):
-        derivative = LocalDerivative("scaled", (), (), array=np.array(slope), gain=abs(slope))
-        share = None if shares[index] is None else _summary(shares[index])
-        yield Use(str(index), values[operand], derivative, share)
-
-
-def _summary(number: float) -> Summary:
-    return Summary.of(number, keep=True)
+        share, exact = shares[index], options.derivatives == "exact"
+        derivative = LocalDerivative(
+            "scaled" if exact else "operator",
+            (),
+            (),
+            np.array(slope) if exact else None,
+            norm=abs(slope),
+            gain=None if share is None else abs(slope),
+        )
+        downstream = None if share is None else Summary.of(share, keep=options.keep != "summary")
+        yield Use(str(index), values[operand], derivative, downstream)
 
 
 class OutlineRenderer:

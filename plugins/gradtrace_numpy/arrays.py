@@ -1,0 +1,259 @@
+"""The array that NumPy code is traced by."""
+
+from __future__ import annotations
+
+import itertools
+import opcode
+import operator
+import sys
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gradtrace_numpy.backward import backward
+from gradtrace_numpy.errors import InPlaceError, LeavesTraceError, NoDerivativeError
+from gradtrace_numpy.operators import Operators
+
+if TYPE_CHECKING:
+    from gradtrace_numpy.calls import Call
+
+__all__ = ["Array", "NDArray", "functions", "plain"]
+
+NDArray = npt.NDArray[Any]
+
+functions: dict[Callable[..., Any], Callable[..., Any]] = {}
+"""What takes the place of each function of NumPy where an operand is an `Array`."""
+
+_serials = itertools.count()
+
+_FREE = frozenset(
+    {np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.full_like}
+    | {
+        np.allclose,
+        np.array_equal,
+        np.array_equiv,
+        np.result_type,
+        np.can_cast,
+        np.may_share_memory,
+    }
+    | {
+        np.shares_memory,
+        np.iscomplexobj,
+        np.isrealobj,
+        np.array_repr,
+        np.array_str,
+        np.array2string,
+    }
+)
+"""Functions that tell something of their operands, and through which no value flows."""
+
+
+class Array(Operators):
+    """An ndarray that remembers how it was made, so that gradients can be found for it.
+
+    It speaks NumPy's own protocols: NumPy's operators and functions take it like an ndarray,
+    and return arrays that remember in turn. Elements never change; `data` is read-only.
+
+    >>> import gradtrace_numpy as gn
+    >>> x = gn.array([1.0, 2.0, 3.0])
+    >>> loss = np.sum(x**2)
+    >>> loss.backward()
+    >>> x.grad
+    array([2., 4., 6.])
+    """
+
+    __slots__ = ("__weakref__", "_data", "call", "differentiable", "grad", "kind", "name", "serial")
+
+    def __init__(
+        self,
+        data: NDArray,
+        *,
+        differentiable: bool,
+        call: Call | None = None,
+        kind: str = "input",
+        name: str | None = None,
+    ) -> None:
+        self.call = call
+        self.differentiable = differentiable
+        self.grad: Any = None
+        self.kind = kind
+        self.name = name
+        self.serial = next(_serials)
+        data.flags.writeable = False
+        self._data = data
+
+    # -- what it holds -------------------------------------------------------------------
+
+    @property
+    def data(self) -> NDArray:
+        """The ndarray inside, read-only. A new one of the same shape may be put in its place."""
+        return self._data
+
+    @data.setter
+    def data(self, new: npt.ArrayLike) -> None:
+        elements = np.array(new, dtype=self._data.dtype)
+        if elements.shape != self._data.shape:
+            raise InPlaceError(
+                f"{self.label} cannot take elements of shape {elements.shape}; "
+                f"it keeps its shape {self._data.shape}"
+            )
+        elements.flags.writeable = False
+        self._data = elements
+
+    shape: Any = property(lambda self: self._data.shape)
+    dtype: Any = property(lambda self: self._data.dtype)
+    ndim: Any = property(lambda self: self._data.ndim)
+    size: Any = property(lambda self: self._data.size)
+
+    @property
+    def label(self) -> str:
+        """What an error calls this array."""
+        return f"{self.name or 'an Array'} of shape {self.shape}"
+
+    def numpy(self) -> NDArray:
+        """Return a copy of the elements, outside the trace."""
+        return self._data.copy()
+
+    def detach(self) -> Array:
+        """Return an array of the same elements through which no gradient flows."""
+        return Array(self._data, differentiable=False, kind="constant", name=self.name)
+
+    def item(self, *index: int) -> Any:
+        """Return one element as a Python number."""
+        return self._data.item(*index)
+
+    def tolist(self) -> Any:
+        """Return the elements in nested lists of Python numbers."""
+        return self._data.tolist()
+
+    # -- gradients -----------------------------------------------------------------------
+
+    def backward(
+        self,
+        seed: npt.ArrayLike | None = None,
+        *,
+        keep_graph: bool = False,
+        create_graph: bool = False,
+    ) -> None:
+        """Add the gradient of this array to `grad` of every array that it was made from.
+
+        Args:
+            seed: The upstream gradient given here; 1 for a scalar unless told.
+            keep_graph: Keep what was saved for the backward pass, so that it can run again.
+            create_graph: Trace the backward pass itself: the gradients then are arrays that
+                have gradients.
+        """
+        found = backward([(self, seed)], keep_graph=keep_graph, create_graph=create_graph)
+        for array, gradient in found:
+            own = gradient if create_graph else np.array(gradient)
+            array.grad = own if array.grad is None else array.grad + own
+
+    # -- NumPy's protocols ---------------------------------------------------------------
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if any(out is not None for out in kwargs.pop("out", ())):
+            raise InPlaceError(
+                f"np.{ufunc.__name__}(…, out=…) would overwrite elements that the backward pass "
+                "may need; leave out= away and use what is returned"
+            )
+        chosen = ufunc if method == "__call__" else getattr(ufunc, method)
+        return _lookup(chosen, f"{ufunc.__name__}{_suffix(method)}")(*inputs, **kwargs)
+
+    def __array_function__(
+        self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any
+    ) -> Any:
+        if function in _FREE:
+            return function(*plain(args), **plain(kwargs))
+        return _lookup(function, function.__name__)(*args, **kwargs)
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        raise self._drops_out("a function asked for a plain ndarray")
+
+    def _drops_out(self, why: str) -> LeavesTraceError:
+        return LeavesTraceError(
+            f"{self.label} would drop out of the trace here, and its gradient with it: {why}. Use "
+            "NumPy functions on the array itself (np.stack to put several into one), or x.data "
+            "where the trace is meant to end"
+        )
+
+    __hash__ = object.__hash__
+
+    def __getitem__(self, key: Any) -> Any:
+        return functions[operator.getitem](self, key)
+
+    def astype(self, dtype: npt.DTypeLike) -> Any:
+        """Return the array with its elements in another type."""
+        return functions[np.ndarray.astype](self, dtype=np.dtype(dtype))
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise InPlaceError(
+            f"elements of {self.label} cannot be overwritten, for the backward pass may need them; "
+            "make a new array with np.where(mask, new, x) or np.concatenate"
+        )
+
+    def __iter__(self) -> Iterator[Any]:
+        if self.ndim == 0:
+            raise TypeError(f"{self.label} is a single number, which has no elements to go through")
+        return (self[index] for index in range(len(self)))
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __bool__(self) -> bool:
+        return bool(self._data)
+
+    def __float__(self) -> float:
+        if self.differentiable and _is_stored(sys._getframe(1)):
+            raise self._drops_out("it is written to an element of an ndarray")
+        return float(self._data)
+
+    def __int__(self) -> int:
+        return int(self._data)
+
+    def __index__(self) -> int:
+        return operator.index(self._data)
+
+    def __format__(self, spec: str) -> str:
+        return format(self._data if self.ndim else self._data.item(), spec)
+
+    def __repr__(self) -> str:
+        shown = np.array2string(self._data, separator=", ", prefix="Array(", threshold=20)
+        named = f", name={self.name!r}" if self.name else ""
+        return (
+            f"Array({shown}{named}, op={self.call.primitive.name!r})"
+            if self.call
+            else (f"Array({shown}{named})")
+        )
+
+
+def plain(value: Any) -> Any:
+    """Return `value` with the ndarray inside in place of every `Array`."""
+    if isinstance(value, Array):
+        return value.data
+    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+        return type(value)(plain(each) for each in value)
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    return value
+
+
+def _lookup(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    found = functions.get(function)
+    if found is None:
+        raise NoDerivativeError(
+            f"np.{name} has no rule in gradtrace_numpy; write it in functions that have one, "
+            f"add it with @gradtrace_numpy.primitive, or use it on x.data outside the trace"
+        )
+    return found
+
+
+def _is_stored(frame: FrameType) -> bool:
+    """Tell whether `x[key] = value` is what runs: then an ndarray asks for the float."""
+    return frame.f_code.co_code[frame.f_lasti] == opcode.opmap["STORE_SUBSCR"]
+
+
+def _suffix(method: str) -> str:
+    return "" if method == "__call__" else f".{method}"

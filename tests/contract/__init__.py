@@ -1,0 +1,1 @@
+"""The backend contract, run against the backends that are here, and against broken ones."""

@@ -1,0 +1,1 @@
+"""The demos, run and read."""
