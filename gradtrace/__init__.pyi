@@ -2,6 +2,10 @@
 
 from .analysis.check import Check as Check
 from .analysis.check import Verdict as Verdict
+from .analysis.check import check as check
+from .analysis.paths import Path as Path
+from .analysis.paths import Paths as Paths
+from .analysis.paths import paths as paths
 from .capture import trace as trace
 from .derivative import LocalDerivative as LocalDerivative
 from .errors import BackendError as BackendError

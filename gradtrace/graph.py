@@ -13,6 +13,7 @@ import networkx as nx
 from gradtrace import files, render
 from gradtrace.analysis.check import Check, check
 from gradtrace.analysis.collapse import collapse
+from gradtrace.analysis.paths import Paths, paths
 from gradtrace.building import build
 from gradtrace.errors import GraphNotReadyError
 from gradtrace.tape import EdgeRecord, NodeRecord, Tape
@@ -108,6 +109,13 @@ class Graph(nx.MultiDiGraph):
     def check(self) -> Check:
         """Check the chain rule at every node: pass, fail, or unverifiable with the reason."""
         return check(self)
+
+    def paths(self, source: str, target: str | None = None, *, top: int = 10) -> Paths:
+        """Say what each path from `target`, the output unless told, back to `source` contributes.
+
+        Every fan-out between is split by the uses that the gradient came back along.
+        """
+        return paths(self, source, target, top=top)
 
     def collapse(self, depth: int | None = None) -> Graph:
         """Fold every scope at `depth` (1 is the outermost; None each innermost) into one node."""
