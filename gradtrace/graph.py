@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -13,6 +13,7 @@ import networkx as nx
 from gradtrace import files, render
 from gradtrace.analysis.check import Check, check
 from gradtrace.analysis.collapse import collapse
+from gradtrace.analysis.diagnose import Diagnosis, Rule, Thresholds, diagnose
 from gradtrace.analysis.paths import Paths, paths
 from gradtrace.building import build
 from gradtrace.errors import GraphNotReadyError
@@ -76,6 +77,8 @@ class Graph(nx.MultiDiGraph):
         It is made when it is first read: a step that nobody looks at costs less.
         """
         self.graph.update(backend=tape.backend, gradients=tape.gradients)
+        if tape.parameters:
+            self.graph["parameters"] = tape.parameters
         self.__dict__["_source"] = partial(_records_of, tape, fold)
 
     def _settle(self) -> None:
@@ -109,6 +112,15 @@ class Graph(nx.MultiDiGraph):
     def check(self) -> Check:
         """Check the chain rule at every node: pass, fail, or unverifiable with the reason."""
         return check(self)
+
+    def diagnose(
+        self,
+        *,
+        thresholds: Thresholds | None = None,
+        rules: Sequence[str | Rule] | None = None,
+    ) -> Diagnosis:
+        """Say where gradients vanish, explode, die, turn NaN or get lost, and what does it."""
+        return diagnose(self, thresholds=thresholds, rules=rules)
 
     def paths(self, source: str, target: str | None = None, *, top: int = 10) -> Paths:
         """Say what each path from `target`, the output unless told, back to `source` contributes.
