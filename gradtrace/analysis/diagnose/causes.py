@@ -96,9 +96,10 @@ SLOPES = [
         "add a small ε to the variance before the root"),
     Row("norm vector_norm linalg_vector_norm cdist", lambda v: _low(v) == _high(v) == 0,
         "the derivative of a norm does not exist at 0", "add a small ε under the root"),
-    Row("div true_divide divide rdiv rtruediv truediv reciprocal", lambda v: _has_zero(v, len(v) - 1),
-        "its divisor has a 0", EPSILON),
-    Row("log log2 log10", lambda v: _low(v) == 0, "the derivative of log is infinite at 0", EPSILON),
+    Row("div true_divide divide rdiv rtruediv truediv reciprocal",
+        lambda v: _has_zero(v, len(v) - 1), "its divisor has a 0", EPSILON),
+    Row("log log2 log10", lambda v: _low(v) == 0, "the derivative of log is infinite at 0",
+        EPSILON),
     Row("atan2 arctan2", lambda v: _has_zero(v, 0), "the angle of (0, 0) has no derivative",
         EPSILON),
 ]  # fmt: skip

@@ -38,18 +38,14 @@ def find_conflicts(graph: nx.MultiDiGraph[str], thresholds: Thresholds) -> Itera
         if whole is None or None in norms or not length or whole > thresholds.conflict * length:
             continue
         trunk = trunk or Trunk(graph)
-        yield _finding(graph, trunk, node, [edge for edge, _ in shares], whole, length, norms)
+        yield _finding(trunk, node, [edge for edge, _ in shares], whole, norms)
 
 
 def _finding(
-    graph: nx.MultiDiGraph[str],
-    trunk: Trunk,
-    node: str,
-    edges: Sequence[Edge],
-    whole: float,
-    length: float,
-    norms: Sequence[float | None],
+    trunk: Trunk, node: str, edges: Sequence[Edge], whole: float, norms: Sequence[float | None]
 ) -> Finding:
+    graph = trunk.graph
+    length = math.hypot(*(norm for norm in norms if norm is not None))
     listed = ", ".join(
         f"{shown(norm)} from {edge[1]}" for edge, norm in list(zip(edges, norms, strict=True))[:4]
     )
@@ -83,16 +79,12 @@ def _one_function(graph: nx.MultiDiGraph[str], trunk: Trunk, edges: Sequence[Edg
         reach, waiting = {edge[1]}, [edge[1]]
         while waiting:
             node = waiting.pop()
-            if node in trunk.parametric or size_of(graph, node) < 2 <= graph.out_degree(node) + 1:
-                if size_of(graph, node) < 2 and node != edge[1]:
-                    continue
-                if node in trunk.parametric:
-                    continue
+            if node in trunk.parametric:
+                continue
             for result in graph.successors(node):
-                if result not in reach:
+                if result not in reach and size_of(graph, result) > 1:
                     reach.add(result)
                     waiting.append(result)
-        reach = {node for node in reach if size_of(graph, node) > 1}
         if seen & reach:
             return True
         seen |= reach

@@ -92,8 +92,12 @@ def _described(group: list[Finding]) -> list[str]:
     more = f" and {len(nodes) - SHOWN:,} more" if len(nodes) > SHOWN else ""
     lines = [f"{first.severity}  {first.rule}  {', '.join(nodes[:SHOWN])}{more}".rstrip()]
     lines.append(f"  {_sentence(first.cause)}")
-    if len(group) == 1 and first.numbers:
-        numbers = [f"{name.replace('_', ' ')} {_written(n)}" for name, n in first.numbers.items()]
+    if len(group) == 1 and first.numbers:  # of several, each has its own
+        numbers = [
+            f"{name.replace('_', ' ')} {_written(number)}"
+            for name, number in first.numbers.items()
+            if number is not None and not isinstance(number, dict | list | tuple)
+        ]
         lines.append(f"  {', '.join(numbers)}")
     lines.append(f"  → {_sentence(first.remedy)}")
     return lines

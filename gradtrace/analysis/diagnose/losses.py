@@ -69,7 +69,7 @@ def _finding(
     size = math.prod(np.broadcast_shapes(one, other))
     first, second = edges[0][0], edges[1][0]
     cause = (
-        f"{first} of shape {one} and {second} of shape {other} are broadcast against each other: "
+        f"shape {one} of {first} and {other} of {second} are broadcast against each other: "
         f"{size:,} pairs instead of {max(math.prod(one), math.prod(other)):,}"
     )
     remedy = "give both the same shape, with squeeze(-1) or unsqueeze(-1)"

@@ -111,7 +111,7 @@ def _unseen(graph: nx.MultiDiGraph[str]) -> Iterator[Report]:
     """Yield parameters of the model that are in no call of the graph."""
     parameters = graph.graph.get("parameters")
     if parameters is None:
-        if graph.graph.get("backend") == "torch":
+        if any(kind == "parameter" for _, kind in graph.nodes(data="kind")):
             yield Undetermined(RULE, "parameters that no call used: the graph does not list them")
         return
     seen = {name for _, names in graph.nodes(data="names") for name in names or ()}

@@ -40,12 +40,17 @@ def find_nonfinite_gradients(
     graph: nx.MultiDiGraph[str], thresholds: Thresholds
 ) -> Iterator[Report]:
     """Report the edges that turn a finite gradient into NaN or infinity, or are about to."""
+    harmed = bool(forward_origins(graph))
     for operand, result, key, data in graph.edges(keys=True, data=True):
         edge = (operand, result, key)
         share = data.get("downstream_gradient")
         if share is None:
             yield from _latent(graph, edge, data)
-        elif lost(share) and not _was_lost(graph, edge) and not overflowed(graph, result, share):
+        elif (
+            lost(share)
+            and not _was_lost(graph, edge, harmed=harmed)
+            and not overflowed(graph, result, share)
+        ):
             yield _at_edge(graph, edge, count_nonfinite(share), share.size)
     for node in in_run_order(graph):
         data = graph.nodes[node]
@@ -58,11 +63,14 @@ def find_nonfinite_gradients(
             yield Finding("nonfinite_gradient", "error", node, None, numbers, cause, remedy, source)
 
 
-def _was_lost(graph: nx.MultiDiGraph[str], edge: Edge) -> bool:
-    """Tell whether an edge only passes on what is not finite already."""
-    operand, result, _ = edge
-    above = [*parts_of(graph.nodes[result].get("upstream_gradient"))]
-    values = [*parts_of(graph.nodes[result].get("value"))]
+def _was_lost(graph: nx.MultiDiGraph[str], edge: Edge, *, harmed: bool) -> bool:
+    """Tell whether an edge only passes on what is not finite already.
+
+    An infinity that does no harm forward, since it is not chosen, does harm backward: 0 · ∞ is NaN.
+    """
+    _, result, _ = edge
+    above = parts_of(graph.nodes[result].get("upstream_gradient"))
+    values = parts_of(graph.nodes[result].get("value"))
     inputs = [
         part
         for other in graph.predecessors(result)
@@ -70,8 +78,8 @@ def _was_lost(graph: nx.MultiDiGraph[str], edge: Edge) -> bool:
     ]
     return (
         any(map(lost, above))
-        or any(map(is_nan, inputs))
-        or any(map(lost, values))
+        or any(map(is_nan, [*inputs, *values]))
+        or (harmed and any(map(lost, values)))
         or graph.nodes[result].get("kind") == "item"
     )
 
@@ -79,7 +87,7 @@ def _was_lost(graph: nx.MultiDiGraph[str], edge: Edge) -> bool:
 def _latent(graph: nx.MultiDiGraph[str], edge: Edge, data: dict[str, Any]) -> Iterator[Report]:
     """Yield a finding where the derivative is infinite, though no gradient came there yet."""
     derivative = data.get("local_derivative")
-    if derivative is None or _was_lost(graph, edge):
+    if derivative is None or _was_lost(graph, edge, harmed=True):
         return
     array = derivative.array
     if array is not None and not np.isfinite(array).all():

@@ -16,20 +16,35 @@ from gradtrace.analysis.diagnose.zeros import find_zero_gradients
 
 __all__ = ["RULES"]
 
-# fmt: off
 RULES: tuple[Rule, ...] = (
-    Rule("nonfinite_value", "error", "where NaN or infinity comes up in the forward pass", find_nonfinite_values),
-    Rule("nonfinite_gradient", "error", "where it comes up in the backward pass", find_nonfinite_gradients),
+    Rule(
+        "nonfinite_value",
+        "error",
+        "where NaN or infinity comes up in the forward pass",
+        find_nonfinite_values,
+    ),
+    Rule(
+        "nonfinite_gradient",
+        "error",
+        "where it comes up in the backward pass",
+        find_nonfinite_gradients,
+    ),
     Rule("overflow", "error", "half-precision numbers that are too large", find_overflow),
     Rule("underflow", "error", "half-precision gradients that are too small", find_underflow),
     Rule("vanishing", "warning", "gradients that shrink call by call", find_vanishing),
     Rule("exploding", "warning", "gradients that grow call by call", find_exploding),
     Rule("no_gradient", "warning", "parameters without gradient, and why", find_missing_gradients),
-    Rule("zero_gradient", "warning", "gradients that are exactly 0, and what makes them so", find_zero_gradients),
+    Rule(
+        "zero_gradient",
+        "warning",
+        "gradients of exactly 0, and what makes them so",
+        find_zero_gradients,
+    ),
     Rule("dead_relu", "warning", "units of a ReLU that are never positive", find_dead_units),
     Rule("saturated", "warning", "sigmoid, tanh and softmax on their flat ends", find_saturated),
     Rule("loss_broadcast", "warning", "a loss of (N,) against (N, 1)", find_loss_broadcasts),
-    Rule("dominant_row", "warning", "one row of a batch that outweighs the others", find_dominant_rows),
+    Rule(
+        "dominant_row", "warning", "one row of a batch that outweighs the rest", find_dominant_rows
+    ),
     Rule("conflict", "warning", "uses of one value that pull against each other", find_conflicts),
 )
-# fmt: on

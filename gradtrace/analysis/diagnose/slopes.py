@@ -21,6 +21,8 @@ NAMED = 3
 SHRINKS = 0.9
 """Gain below which a call shrinks the gradient, for counting such calls."""
 
+GROWS = 1 / SHRINKS
+
 SELECTIVE = ("softmax", "_softmax", "log_softmax", "scaled_dot_product_attention")
 """Operations that pass little back where they have decided, and do so in healthy networks."""
 
@@ -33,8 +35,8 @@ def find_vanishing(graph: nx.MultiDiGraph[str], thresholds: Thresholds) -> Itera
     limit = thresholds.vanishing * trunk.reference
     deep = _below(trunk)
     told: set[tuple[str, str, int]] = set()
-    worst = _all_lost(trunk, deep, limit)
-    branches = [] if worst else _lost_branches(trunk, deep, limit, thresholds.vanishing_calls)
+    worst = _all_lost(trunk, deep, limit, thresholds)
+    branches = [] if worst else _lost_branches(trunk, deep, limit, thresholds.slope_calls)
     for node in [worst] if worst else branches:
         steps = trunk.route(node)
         lowest = sorted(steps, key=lambda step: step.gain)[:NAMED]
@@ -52,7 +54,14 @@ def find_exploding(graph: nx.MultiDiGraph[str], thresholds: Thresholds) -> Itera
     if not trunk.reference:
         return
     limit = thresholds.exploding * trunk.reference
-    grown = [node for node in _below(trunk) if (trunk.norms[node] or 0.0) > limit]
+    deep = _below(trunk)
+    grown = [node for node in _deepest(trunk, deep) if (trunk.norms[node] or 0.0) > limit]
+    grown = grown or [
+        node
+        for node in deep
+        if (trunk.norms[node] or 0.0) > limit
+        and sum(step.gain > GROWS for step in trunk.route(node)) >= thresholds.slope_calls
+    ]
     if not grown:
         return
     node = max(grown, key=lambda node: trunk.norms[node] or 0.0)
@@ -78,15 +87,22 @@ def _below(trunk: Trunk) -> list[str]:
     return sorted(found, key=lambda node: trunk.depth[node])
 
 
-def _all_lost(trunk: Trunk, deep: Sequence[str], limit: float) -> str | None:
-    """Return the deepest node, if from some depth on no gradient is above `limit`."""
-    if not deep:
+def _deepest(trunk: Trunk, deep: Sequence[str]) -> list[str]:
+    """Return the nodes furthest from the output; a trunk leads to them past all branches."""
+    return [node for node in deep if trunk.depth[node] == trunk.depth[deep[-1]]]
+
+
+def _all_lost(
+    trunk: Trunk, deep: Sequence[str], limit: float, thresholds: Thresholds
+) -> str | None:
+    """Return the deepest node, if the gradient falls below `limit` by many calls or a steep one."""
+    level = _deepest(trunk, deep)
+    if not level or any((trunk.norms[node] or 0.0) >= limit for node in level):
         return None
-    last = deep[-1]
-    level = [node for node in deep if trunk.depth[node] == trunk.depth[last]]
-    if any((trunk.norms[node] or 0.0) >= limit for node in level):
-        return None
-    return min(level, key=lambda node: trunk.norms[node] or 0.0)
+    node = min(level, key=lambda node: trunk.norms[node] or 0.0)
+    gains = [step.gain for step in trunk.route(node)]
+    many = sum(gain < SHRINKS for gain in gains) >= thresholds.slope_calls
+    return node if many or min(gains, default=1.0) < thresholds.vanishing else None
 
 
 def _lost_branches(trunk: Trunk, deep: Sequence[str], limit: float, calls: int) -> list[str]:
@@ -125,11 +141,12 @@ def _slope(
     calls = max(len(steps), 1)
     slope = ratio ** (1 / calls)
     edges = ", ".join(f"{step.edge[1]} ← {step.edge[0]} (× {shown(step.gain)})" for step in named)
-    verb, most = ("is", "shrink") if rule == "vanishing" else ("is", "grow")
+    most = "shrink" if rule == "vanishing" else "grow"
     top = max(trunk.tops, key=lambda top: trunk.norms[top] or 0.0)
     cause = (
-        f"the {what} {verb} {shown(ratio)} of that at the output side, {top}: "
-        f"× {shown(slope)} a call over {calls} calls; the edges that {most} it most: {edges}"
+        f"the {what} is {shown(ratio)} of that at the output side, {top}: "
+        f"× {shown(slope)} a call over {calls} call{'s' * (calls > 1)}; "
+        f"the edges that {most} it most: {edges}"
     )
     numbers: dict[str, Any] = {
         "ratio": ratio,
@@ -154,7 +171,7 @@ REMEDIES = {
 
 def _steep(graph: nx.MultiDiGraph[str], step: Step) -> Finding:
     operand, result, _ = step.edge
-    cause = f"{result} passes {shown(step.gain)} of its gradient back to {operand}"
+    cause = f"only {shown(step.gain)} of its gradient is passed back to {operand}"
     remedy = "rescale it, or make the factor a parameter that can grow"
     numbers = {"gain": step.gain}
     source = graph.nodes[result].get("source")

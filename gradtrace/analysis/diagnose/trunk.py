@@ -83,7 +83,7 @@ class Trunk:
             for node in self.parametric
             if node not in self.below and self.norms[node] and size_of(self.graph, node) > 1
         ]
-        if tops:
+        if self.parametric:
             return tops
         wide = [
             node for node in self.activations if self.norms[node] and size_of(self.graph, node) > 1

@@ -84,10 +84,18 @@ def _samples(array: Array, axis: int) -> Array:
 
 
 def _dead(samples: Array, deviations: float) -> Array:
-    """Tell which units are never positive here, and far from it."""
+    """Tell which units are never positive here, and far from it.
+
+    Far is meant beside the unit's own deviation, and beside the size of the units that live.
+    """
+    never: Array = samples.max(0) <= 0
+    if not never.any():
+        return never
     with np.errstate(all="ignore"):
-        distance = -samples.mean(0) / np.maximum(samples.std(0), 1e-300)
-    dead: Array = (samples.max(0) <= 0) & (distance > deviations) & (samples.mean(0) < 0)
+        live = samples[:, ~never]
+        size = float(np.sqrt(np.mean(live**2))) if live.size else 0.0
+        far = -samples.mean(0) > deviations * np.maximum(samples.std(0), size)
+    dead: Array = never & far
     return dead
 
 
@@ -110,12 +118,8 @@ def _finding(
 ) -> Finding:
     dead, of = numbers["dead"], numbers.get("of")
     what = "all units are" if of is None else f"{dead} of {of} units {'is' if dead == 1 else 'are'}"
-    cause = f"{what} far below 0 for every sample: they are dead, and pass no gradient back"
-    if dead == 1:
-        cause = (
-            f"1 of {of} units is far below 0 for every sample: it is dead, and passes no "
-            "gradient back"
-        )
+    how = "not above 0" if of is None else "far below 0"
+    cause = f"{what} {how} for every sample: dead, nothing comes back through it"
     edge = (before, node, next(iter(graph[before][node])))
     source = graph.nodes[node].get("source")
     return Finding("dead_relu", severity, node, edge, numbers, cause, REMEDY, source)

@@ -59,11 +59,10 @@ def _origins(graph: nx.MultiDiGraph[str], start: str) -> list[Edge]:
 
 
 def _finding(graph: nx.MultiDiGraph[str], edge: Edge, leaves: list[str]) -> Finding:
-    operand, result, _ = edge
+    result = edge[1]
     severity, why, remedy = _why(graph, edge)
-    who = leaves[0] if len(leaves) == 1 else f"{len(leaves)} leaves, such as {leaves[0]},"
-    has = "has" if len(leaves) == 1 else "have"
-    cause = f"{who} {has} a gradient of exactly 0: {why}"
+    who = leaves[0] if len(leaves) == 1 else f"{len(leaves)} leaves, such as {leaves[0]}"
+    cause = f"the gradient is exactly 0 at {who}: {why}"
     numbers = {
         "leaves": len(leaves),
         "upstream": norm_of(graph.nodes[result].get("upstream_gradient")),
@@ -83,13 +82,14 @@ def _why(graph: nx.MultiDiGraph[str], edge: Edge) -> tuple[str, str, str]:
         return "warning", why, "let the gradient pass straight through, x + (f(x) − x).detach()"
     if not size_of(graph, operand) or not size_of(graph, result):
         return "note", f"nothing came through {result}, whose value is empty", "nothing"
-    gate, learns = _zero_factor(graph, edge)
-    if gate is not None and learns:
-        why = f"{result} multiplies by {gate}, which is all 0, but has a gradient and will not stay"
-        return "note", why, "nothing, if it begins at 0 on purpose"
+    gate = _zero_factor(graph, edge)
     if gate is not None:
-        why = f"{result} multiplies by {gate}, which is all 0 and stays so"
-        return "warning", why, "initialize it with other numbers than 0"
+        why = f"{result} multiplies by {gate}, which is all 0"
+        if _learns(graph, gate):
+            return "note", f"{why} as yet, but learns", "nothing, if it begins at 0 on purpose"
+        made = graph.nodes[gate].get("kind") == "constant"
+        remedy = "look at what makes it 0; initialize with other numbers than 0"
+        return "note" if made else "warning", why, remedy
     if size_of(graph, operand) < size_of(graph, result) and _is_sum(graph, edge):
         why = f"what {result} passes back cancels in the sum over the batch"
         return "note", why, "leave it out if a normalization follows: it has no effect there"
@@ -105,17 +105,37 @@ def _why(graph: nx.MultiDiGraph[str], edge: Edge) -> tuple[str, str, str]:
     )
 
 
-def _zero_factor(graph: nx.MultiDiGraph[str], edge: Edge) -> tuple[str | None, bool]:
-    """Return the other operand of a product that is all 0, and whether it has a gradient."""
-    for other in dict.fromkeys(graph.predecessors(edge[1])):
-        if other != edge[0] and norm_of(graph.nodes[other].get("value")) == 0:
-            if str(graph.nodes[edge[1]].get("op")).startswith(SUMS):
-                continue
-            op = str(graph.nodes[edge[1]].get("op"))
-            bias = op in ("linear", "conv1d", "conv2d", "conv3d") and _is_bias(graph, other, edge)
-            if not bias:
-                return other, bool(norm_of(graph.nodes[other].get("upstream_gradient")))
-    return None, False
+def _zero_factor(graph: nx.MultiDiGraph[str], edge: Edge) -> str | None:
+    """Return the other operand of a product that is all 0."""
+    if str(graph.nodes[edge[1]].get("op")).startswith(SUMS):
+        return None
+    others = dict.fromkeys(graph.predecessors(edge[1]))
+    return next(
+        (
+            other
+            for other in others
+            if other != edge[0]
+            and size_of(graph, other)
+            and norm_of(graph.nodes[other].get("value")) == 0
+            and not _is_bias(graph, other, edge)
+        ),
+        None,
+    )
+
+
+def _learns(graph: nx.MultiDiGraph[str], node: str) -> bool:
+    """Tell whether a gradient that is not 0 comes back through `node` to a leaf."""
+    seen, waiting = {node}, [node]
+    while waiting:
+        current = waiting.pop()
+        data = graph.nodes[current]
+        if is_leaf(data) and data.get("differentiable") and norm_of(data.get("upstream_gradient")):
+            return True
+        for operand, _, share in graph.in_edges(current, data="downstream_gradient"):
+            if operand not in seen and norm_of(share):
+                seen.add(operand)
+                waiting.append(operand)
+    return False
 
 
 SUMS = ("add", "sub", "iadd", "isub", "radd", "rsub", "cat", "stack", "where")
