@@ -13,7 +13,9 @@ import networkx as nx
 from gradtrace import files, render
 from gradtrace.analysis.check import Check, check
 from gradtrace.analysis.collapse import collapse
+from gradtrace.analysis.explain import Explanation, explain
 from gradtrace.analysis.diagnose import Diagnosis, Rule, Thresholds, diagnose
+from gradtrace.analysis.diff import Difference, diff
 from gradtrace.analysis.paths import Paths, paths
 from gradtrace.building import build
 from gradtrace.errors import GraphNotReadyError
@@ -128,6 +130,20 @@ class Graph(nx.MultiDiGraph):
         Every fan-out between is split by the uses that the gradient came back along.
         """
         return paths(self, source, target, top=top)
+
+    def diff(self, other: Graph, *, tolerance: float | None = None) -> Difference:
+        """Say where this run and another part: the first value, the first gradient, the rest."""
+        return diff(self, other, tolerance=tolerance)
+
+    def explain(
+        self, target: str, output: str | None = None, *, form: str = "text", top: int = 3
+    ) -> Explanation:
+        """Explain the gradient at `target` as the chain rule from `output`, factor by factor.
+
+        `form` is how it writes itself: `"text"`, `"markdown"` or `"latex"`. At most `top` paths
+        are shown one by one. See `gradtrace.explain`.
+        """
+        return explain(self, target, output, form=form, top=top)
 
     def collapse(self, depth: int | None = None) -> Graph:
         """Fold every scope at `depth` (1 is the outermost; None each innermost) into one node."""
