@@ -29,7 +29,9 @@ def explain(
         ),
     ] = None,
     form: Annotated[str, typer.Option(help="text, markdown or latex.")] = "text",
-    top: Annotated[int, typer.Option(min=1, help="Paths shown one by one; the rest is summed.")] = 3,
+    top: Annotated[
+        int, typer.Option(min=1, help="Paths shown one by one; the rest is summed.")
+    ] = 3,
     as_json: Json = False,
 ) -> None:
     """Explain a gradient of a saved graph: the chain rule, factor by factor.

@@ -111,13 +111,10 @@ class _Text:
         return first + ("" if near else self.apart) + second
 
     def product(self, left: ast.expr, right: ast.expr, sign: str) -> str:
-        mixed = isinstance(right, ast.BinOp) and sign == self.times
-        bound = PRODUCT if mixed and isinstance(right.op, ast.MatMult) else SIGN
-        kept = isinstance(left, ast.BinOp) and sign == self.apart and self._is_elementwise(left)
+        matrices = isinstance(right, ast.BinOp) and isinstance(right.op, ast.MatMult)
+        bound = PRODUCT if matrices and sign == self.times else SIGN
+        kept = sign == self.apart and _is_elementwise(left)
         return self.inside(left, SIGN if kept else PRODUCT) + sign + self.inside(right, bound)
-
-    def _is_elementwise(self, node: ast.BinOp) -> bool:
-        return isinstance(node.op, ast.Mult) and not is_number(node.left)
 
     def on_call(self, node: ast.Call) -> Written:
         assert isinstance(node.func, ast.Name)
@@ -127,7 +124,9 @@ class _Text:
             written: Written = special(node)
             return written
         arguments = ", ".join(self.write(each)[0] for each in node.args)
-        return self.function(name) + self.parentheses(arguments), ATOM
+        known = self.names.get(name)
+        function = known[self.index] if known else self.function(name)
+        return function + self.parentheses(arguments), ATOM
 
     def factor(self, number: ast.expr) -> str:
         """Write a number that stands before what it multiplies."""
@@ -272,6 +271,13 @@ class _Latex(_Text):
 
     def write_norm(self, node: ast.Call) -> Written:
         return rf"\left\lVert {self.write(node.args[0])[0]} \right\rVert", ATOM
+
+
+def _is_elementwise(node: ast.expr) -> bool:
+    """Tell whether `node` is a product of elements."""
+    return (
+        isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult) and not is_number(node.left)
+    )
 
 
 def _without_minus(node: ast.expr) -> ast.expr | None:
