@@ -44,7 +44,7 @@ ROWS = (
     tensor(
         "addmm",
         "b + A @ B",
-        "b:self,input A:mat1 B:mat2",
+        "b:self,bias,0 A:mat1,input,1 B:mat2,2",
         b="sum(delta)",
         A="delta @ B.T",
         B="A.T @ delta",
@@ -53,7 +53,7 @@ ROWS = (
     tensor(
         "baddbmm",
         "b + A @ B",
-        "b:self,input A:batch1 B:batch2",
+        "b:self,bias,0 A:batch1,input,1 B:batch2,2",
         b="sum(delta)",
         A="delta @ B.T",
         B="A.T @ delta",
@@ -62,7 +62,7 @@ ROWS = (
     tensor(
         "addbmm",
         "b + sum(A @ B)",
-        "b:self,input A:batch1 B:batch2",
+        "b:self,bias,0 A:batch1,input,1 B:batch2,2",
         b="delta",
         A="delta @ B.T",
         B="A.T @ delta",

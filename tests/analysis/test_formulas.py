@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import mpmath
@@ -13,9 +14,13 @@ import pytest
 import torch
 
 import gradtrace
+from gradtrace.derivative import LocalDerivative
 from gradtrace.formulas import ROWS, Row, derivative, find, formula
 from gradtrace.formulas.glossary import GLOSSARY
 from gradtrace.formulas.notation import names_in, parse
+from gradtrace.graph import Graph
+from gradtrace.summary import Summary
+from gradtrace.tape import Call, Leaf, Tape, Use, Value
 from tests.analysis.formula_cases import CASES, Case, Matrix
 
 Array = Any
@@ -210,6 +215,41 @@ def test_every_function_in_a_formula_is_explained() -> None:
     }
 
     assert used <= set(GLOSSARY), sorted(used - set(GLOSSARY))
+
+
+def test_primitives_have_the_formulas_of_their_operands() -> None:
+    torch.manual_seed(0)
+    model, x = torch.nn.Linear(3, 2).double(), torch.randn(4, 3).double().requires_grad_()
+    with gradtrace.trace(model, detail="primitive", keep="all", derivatives="exact") as graph:
+        model(x).pow(2).sum().backward()
+    found = {
+        graph.nodes[operand]["kind"]: data["local_derivative"].formula
+        for operand, _, data in graph.in_edges("addmm", data=True)
+    }
+
+    weight = graph.nodes["weight"]["value"].array
+    assert found["input"] == formula("addmm", "mat1")
+    np.testing.assert_allclose(
+        graph.edges["input", "addmm", 1]["local_derivative"].pullback(np.ones((4, 2))),
+        np.ones((4, 2)) @ weight,
+    )
+    assert found["parameter"] == formula("addmm", "self")
+    assert found["call"] == formula("addmm", "mat2")
+
+
+def test_a_formula_is_saved_with_its_derivative(tmp_path: Path) -> None:
+    x = Value(Summary.of(3.0), differentiable=True)
+    y, own = Value(Summary.of(9.0), differentiable=True), Value(differentiable=True)
+    slope = LocalDerivative("scaled", (), (), np.array(6.0))
+    said = LocalDerivative("scaled", (), (), np.array(6.0), rule=r"2 \cdot x")
+    calls = [Call("square", [y], [Use("x", x, slope)]), Call("mine", [own], [Use("x", x, said)])]
+    graph = Graph.from_tape(Tape([Leaf("input", ("x",), x), *calls]))
+    loaded = gradtrace.load(graph.save(tmp_path / "formulas.gradtrace"))
+
+    for each in (graph, loaded):
+        derivatives = {v: d["local_derivative"].formula for _, v, d in each.edges(data=True)}
+        assert str(derivatives["square"]) == "2*x"
+        assert derivatives["mine"] == r"2 \cdot x"
 
 
 def test_in_place_and_unknown_operations() -> None:

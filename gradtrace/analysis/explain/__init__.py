@@ -50,6 +50,8 @@ def explain(
     require_choice("form", form, FORMS)
     if type(top) is not int or top < 1:
         raise OptionError(f"top={top!r} is not a number of paths; use an integer from 1")
+    target = _found(graph, "target", target)
+    output = None if output is None else _found(graph, "output", output)
     outputs = _outputs(graph, target, output)
     ways = ways_between(graph, target, outputs)
     amounts = Amounts(graph, ways)
@@ -72,17 +74,24 @@ def explain(
     )
 
 
-class _Found(NamedTuple):
+class _Followed(NamedTuple):
     steps: tuple[Step, ...]
     contribution: np.ndarray[tuple[int, ...], np.dtype[np.float64]] | None
 
 
+def _found(graph: nx.MultiDiGraph[str], option: str, node: str) -> str:
+    """Return the id of `node`, which may be another name of a leaf."""
+    if node in graph:
+        return node
+    named = [each for each, names in graph.nodes(data="names") if node in names]
+    if named:
+        return named[0]
+    close = difflib.get_close_matches(str(node), list(graph), n=3, cutoff=0.4)
+    hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
+    raise OptionError(f"{option}={node!r} is no node of the graph{hint}")
+
+
 def _outputs(graph: nx.MultiDiGraph[str], target: str, output: str | None) -> list[str]:
-    for name, node in (("target", target), ("output", output)):
-        if node is not None and node not in graph:
-            close = difflib.get_close_matches(str(node), list(graph), n=3, cutoff=0.4)
-            hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
-            raise OptionError(f"{name}={node!r} is no node of the graph{hint}")
     if output is not None:
         return [output]
     seeded = [node for node, seed in graph.nodes(data="seed") if seed is not None]
@@ -96,15 +105,15 @@ def _outputs(graph: nx.MultiDiGraph[str], target: str, output: str | None) -> li
     return last[-1:] or [target]
 
 
-def _largest(ways: Ways, amounts: Amounts, top: int) -> list[_Found]:
+def _largest(ways: Ways, amounts: Amounts, top: int) -> list[_Followed]:
     """Return the paths to show, the one that carries most first."""
     if not any(ways.steps.values()):
         return []
     count = FOLLOWED if amounts.exact and amounts.work * FOLLOWED < WORK else top
     candidates = islice(ways.largest(), max(top, count))
     if not amounts.exact:
-        return [_Found(steps, None) for steps in islice(candidates, top)]
-    found = [_Found(steps, amounts.along(steps)) for steps in candidates]
+        return [_Followed(steps, None) for steps in islice(candidates, top)]
+    found = [_Followed(steps, amounts.along(steps)) for steps in candidates]
     found.sort(key=lambda each: -_size(each.contribution))
     return found[:top]
 
@@ -127,7 +136,7 @@ def _value(
 
 
 def _path(
-    composer: Composer, amounts: Amounts, ways: Ways, found: _Found, value: Summary | None
+    composer: Composer, amounts: Amounts, ways: Ways, found: _Followed, value: Summary | None
 ) -> Path:
     factors = composer.factors(found.steps)
     alone = ways.count() == 1

@@ -19,6 +19,7 @@ PARAMETERS = {"weight": "W", "bias": "b", "kernel": "W", "embedding": "E", "scal
 NORMALIZERS = {"weight": "γ", "bias": "β"}
 LEAVES = {"parameter": "θ", "input": "x", "buffer": "u", "constant": "c"}
 TARGETS = frozenset("target targets label labels".split())
+INPUTS = frozenset("input inputs data image images".split())
 
 LETTERS = {
     "z": "linear addmm matmul mm bmm baddbmm mv einsum bilinear conv1d conv2d conv3d convolution"
@@ -94,8 +95,11 @@ class Symbols:
 
     def _leaf_letter(self, node: str, data: Mapping[str, Any]) -> str:
         last = re.sub(r"_\d+$", "", node).rpartition(".")[2]
-        if last in TARGETS:
+        uses = {use["operand"] for _, _, use in self._graph.out_edges(node, data=True)}
+        if last in TARGETS or "target" in uses:
             return "t"
+        if last in INPUTS:
+            return "x"
         users = {self._graph.nodes[user]["op"] or "" for user in self._graph.successors(node)}
         if any("norm" in op for op in users) and last in NORMALIZERS:
             return NORMALIZERS[last]

@@ -26,7 +26,8 @@ INLINE = frozenset("add sub mul div neg rsub".split())
 DEEPEST = 3
 """How many expressions may stand in each other."""
 
-ONE = ast.Constant(1)
+PART = parse("put_back(delta)")
+"""What becomes of the gradient of one part of several results."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,8 @@ class Reader:
 
     def pullback(self, link: Link) -> ast.expr | None:
         """Return what the factor makes of `delta`, None where there is no formula."""
+        if self._graph.nodes[link.step.result]["kind"] == "item":
+            return PART
         row, symbol = self._row(link.step)
         if row is None or symbol is None:
             return None
@@ -149,10 +152,15 @@ class Reader:
     def _row(self, step: Step) -> tuple[Row | None, str | None]:
         data = self._graph.nodes[step.result]
         local: LocalDerivative = step.data["local_derivative"]
-        if data["kind"] != "call" or not isinstance(local.rule, tuple):
+        if data["kind"] != "call" or not isinstance(local.rule, tuple) or self._complex(step):
             return None, None
         row = find(local.rule[0])
         return row, row.symbol(local.rule[1]) if row else None
+
+    def _complex(self, step: Step) -> bool:
+        """Tell whether a step is one of complex numbers, of which no row speaks."""
+        values = [self._graph.nodes[node]["value"] for node in (step.result, step.operand)]
+        return any(isinstance(v, Summary) and v.dtype.startswith("complex") for v in values)
 
     def _elementwise(self, row: Row, symbol: str, link: Link) -> ast.expr:
         if row.sign is not None:
@@ -276,8 +284,8 @@ class _Simplify(ast.NodeTransformer):
             return right
         if isinstance(op, ast.Mult | ast.Div | ast.Pow) and _is(right, 1):
             return left
-        if isinstance(op, ast.Mult) and _is(right, -1):
-            return ast.UnaryOp(ast.USub(), left)
+        if isinstance(op, ast.Mult) and (_is(left, -1) or _is(right, -1)):
+            return ast.UnaryOp(ast.USub(), right if _is(left, -1) else left)
         if isinstance(op, ast.Add | ast.Sub) and _is(right, 0):
             return left
         if isinstance(op, ast.Sub) and isinstance(left, ast.Constant):
