@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ class _Builder:
         self.parts: dict[int, tuple[Call, int]] = {}
         self.calls: dict[int, str] = {}
         self.counts: dict[str, int] = {}
+        self.derivatives: dict[tuple[int, str, str], LocalDerivative] = {}
         self.nodes: list[NodeRecord] = []
         self.edges: list[EdgeRecord] = []
 
@@ -53,7 +55,7 @@ class _Builder:
         for index, (source, use) in enumerate(edges):
             data = {
                 "operand": use.operand,
-                "local_derivative": use.derivative,
+                "local_derivative": self.with_rule(use.derivative, call.op, use.operand),
                 "downstream_gradient": use.downstream,
             }
             self.edges.append((source, name, index, data))
@@ -61,6 +63,17 @@ class _Builder:
             self.ids[id(call.results[0])] = name
         else:
             self.parts.update((id(value), (call, i)) for i, value in enumerate(call.results))
+
+    def with_rule(
+        self, derivative: LocalDerivative | None, op: str, operand: str
+    ) -> LocalDerivative | None:
+        """Return `derivative` with the place of its formula, unless the backend gave one."""
+        if derivative is None or derivative.rule is not None:
+            return derivative
+        place = id(derivative), op, operand
+        if place not in self.derivatives:  # one that several uses share stays one
+            self.derivatives[place] = replace(derivative, rule=(op, operand))
+        return self.derivatives[place]
 
     def node_of(self, value: Value) -> str:
         """Return the node that holds `value`, made now if it is a part not used before."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from gradtrace import formulas
 from gradtrace.errors import DerivativeError
+
+if TYPE_CHECKING:
+    import sympy
 
 __all__ = ["LIMIT", "STRUCTURES", "LocalDerivative"]
 
@@ -53,6 +57,20 @@ class LocalDerivative:
     """‖downstream‖ / ‖upstream‖; None before a backward pass, or where the upstream is 0."""
     reason: str | None = None
     """Why the derivative is an `operator`, where it was asked to be more."""
+    rule: tuple[str, str] | sympy.Expr | str | None = field(default=None, compare=False)
+    """Op and operand, for which there may be a formula, or a formula of the backend's own."""
+
+    @property
+    def formula(self) -> sympy.Expr | str | None:
+        """The derivative in symbols; None where no formula is known.
+
+        A SymPy expression in the operands for an elementwise operation; else LaTeX that says what
+        the pullback makes of the upstream gradient δ. See `gradtrace.formulas`.
+
+        >>> LocalDerivative("diagonal", (3,), (3,), rule=("square", "input")).formula
+        2*x
+        """
+        return formulas.formula(*self.rule) if isinstance(self.rule, tuple) else self.rule
 
     @property
     def exact(self) -> bool:

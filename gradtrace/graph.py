@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -13,6 +13,10 @@ import networkx as nx
 from gradtrace import files, render
 from gradtrace.analysis.check import Check, check
 from gradtrace.analysis.collapse import collapse
+from gradtrace.analysis.explain import Explanation, explain
+from gradtrace.analysis.diagnose import Diagnosis, Rule, Thresholds, diagnose
+from gradtrace.analysis.diff import Difference, diff
+from gradtrace.analysis.paths import Paths, paths
 from gradtrace.building import build
 from gradtrace.errors import GraphNotReadyError
 from gradtrace.tape import EdgeRecord, NodeRecord, Tape
@@ -75,6 +79,8 @@ class Graph(nx.MultiDiGraph):
         It is made when it is first read: a step that nobody looks at costs less.
         """
         self.graph.update(backend=tape.backend, gradients=tape.gradients)
+        if tape.parameters:
+            self.graph["parameters"] = tape.parameters
         self.__dict__["_source"] = partial(_records_of, tape, fold)
 
     def _settle(self) -> None:
@@ -108,6 +114,36 @@ class Graph(nx.MultiDiGraph):
     def check(self) -> Check:
         """Check the chain rule at every node: pass, fail, or unverifiable with the reason."""
         return check(self)
+
+    def diagnose(
+        self,
+        *,
+        thresholds: Thresholds | None = None,
+        rules: Sequence[str | Rule] | None = None,
+    ) -> Diagnosis:
+        """Say where gradients vanish, explode, die, turn NaN or get lost, and what does it."""
+        return diagnose(self, thresholds=thresholds, rules=rules)
+
+    def paths(self, source: str, target: str | None = None, *, top: int = 10) -> Paths:
+        """Say what each path from `target`, the output unless told, back to `source` contributes.
+
+        Every fan-out between is split by the uses that the gradient came back along.
+        """
+        return paths(self, source, target, top=top)
+
+    def diff(self, other: Graph, *, tolerance: float | None = None) -> Difference:
+        """Say where this run and another part: the first value, the first gradient, the rest."""
+        return diff(self, other, tolerance=tolerance)
+
+    def explain(
+        self, target: str, output: str | None = None, *, form: str = "text", top: int = 3
+    ) -> Explanation:
+        """Explain the gradient at `target` as the chain rule from `output`, factor by factor.
+
+        `form` is how it writes itself: `"text"`, `"markdown"` or `"latex"`. At most `top` paths
+        are shown one by one. See `gradtrace.explain`.
+        """
+        return explain(self, target, output, form=form, top=top)
 
     def collapse(self, depth: int | None = None) -> Graph:
         """Fold every scope at `depth` (1 is the outermost; None each innermost) into one node."""

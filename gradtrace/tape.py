@@ -111,6 +111,8 @@ class Tape:
     backend: str = ""
     gradients: bool = False
     """Whether a backward pass ran."""
+    parameters: dict[str, bool] = field(default_factory=dict)
+    """Every parameter of the model by name, used or not, with whether it asks for a gradient."""
     _later: Callable[[], list[Leaf | Call]] | None = None
 
     def defer(self, later: Callable[[], list[Leaf | Call]]) -> None:

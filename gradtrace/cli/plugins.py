@@ -17,7 +17,7 @@ __all__ = ["plugins"]
 
 @app.command()
 def plugins(as_json: Json = False) -> None:
-    """List the backends and renderers that are found, with what is wrong with a broken one.
+    """List the backends, renderers and rules that are found, with what is wrong with a broken one.
 
     [dim]Example:[/] gradtrace plugins --json
     """
@@ -50,10 +50,11 @@ def _broken_promise(plugin: Plugin) -> str | None:
     """Return why a plugin that could be loaded cannot be used."""
     from importlib.util import find_spec
 
+    from gradtrace.analysis.diagnose import Rule
     from gradtrace.backends import GROUPS, Backend
     from gradtrace.render import Renderer
 
-    contract = Backend if plugin.group == GROUPS[0] else Renderer
+    contract = dict(zip(GROUPS, (Backend, Renderer, Rule), strict=True))[plugin.group]
     if not isinstance(plugin.loaded, contract):
         return (
             f"it is no {contract.__name__.lower()}; help({contract.__module__!r}) says what one has"

@@ -118,7 +118,7 @@ class _Decoder:
         ]
 
     def _derivative(self, row: list[Any], measures: dict[str, float | None]) -> LocalDerivative:
-        structure, result, operand, name, estimated, reason = row
+        structure, result, operand, name, estimated, reason, rule = row
         require(isinstance(estimated, bool), "estimated is neither true nor false")
         return LocalDerivative(
             _text(structure, "a structure"),
@@ -127,6 +127,7 @@ class _Decoder:
             array=self._array(name),
             estimated=estimated,
             reason=None if reason is None else _text(reason, "a reason"),
+            rule=_rule(rule),
             **measures,
         )
 
@@ -184,6 +185,13 @@ def _shape(axes: Any) -> Shape:
     require(right, f"{axes!r:.80} is no shape")
     require(math.prod(axes) < LARGEST, f"a tensor of shape {axes!r:.80} has too many elements")
     return tuple(axes)
+
+
+def _rule(rule: Any) -> tuple[str, str] | str | None:
+    if not isinstance(rule, list):
+        return None if rule is None else _text(rule, "a formula")
+    op, operand = rule
+    return _text(op, "an operation"), _text(operand, "an operand")
 
 
 def _count(number: float | None) -> int | None:

@@ -98,6 +98,7 @@ class _Encoder:
                     self._array("a local derivative", each.array),
                     each.estimated,
                     each.reason,
+                    _rule(each.rule),
                 ]
                 for each in self._derivatives
             ],
@@ -152,6 +153,13 @@ class _Encoder:
             self._arrays[name] = _pairs(native) if kind == "complex" else native
             self._names[id(array)] = name
         return self._names[id(array)]
+
+
+def _rule(rule: Any) -> list[str] | str | None:
+    """Return where a formula is found, or a backend's own formula as text."""
+    if rule is None:
+        return None
+    return list(rule) if isinstance(rule, tuple) else str(rule)
 
 
 def _pairs(array: Array) -> Array:

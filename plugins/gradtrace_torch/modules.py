@@ -50,6 +50,8 @@ class Modules:
         self.names: dict[int, str] = {}
         self.parameters: dict[int, list[str]] = {}
         self.buffers: dict[int, list[str]] = {}
+        self.trainable: dict[str, bool] = {}
+        """Every parameter by name, with whether it asks for a gradient as its module is met."""
         self.compiled = False
         self.muted = False
         """Whether modules run for our sake, not the user's."""
@@ -76,6 +78,8 @@ class Modules:
         ):
             for name, tensor in named:
                 table.setdefault(id(tensor), []).append(_dotted(prefix, name))
+                if table is self.parameters:
+                    self.trainable[_dotted(prefix, name)] = tensor.requires_grad
 
     def install(self) -> list[Any]:
         """Begin to follow modules; return the handles that end it."""

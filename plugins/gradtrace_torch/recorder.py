@@ -38,6 +38,7 @@ def record(tape: Tape, options: Options, model: nn.Module | None) -> Iterator[No
     finally:
         values.release()
         tape.gradients = gradients.ran
+        tape.parameters = values.modules.trainable
         if values.steps:
             tape.defer(lambda: transcribe(values.steps, meter, gradients))
 

@@ -1,0 +1,317 @@
+"""Find for each node of one graph its counterpart in another."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any
+
+import networkx as nx
+
+from gradtrace.analysis.agreement import Tolerance, finite, judge_statistics, tolerance_of
+from gradtrace.analysis.diagnose.trunk import is_leaf
+from gradtrace.analysis.flow import in_run_order, norm_of, parts_of
+
+__all__ = ["Alignment", "align", "operation"]
+
+ROUNDS = 4
+"""How often what was aligned lately helps to align its neighbours."""
+
+NEAR = 64
+"""Nodes of about the same norm among which one of the same value is looked for."""
+
+CORRESPONDENCES = """
+    add iadd add_ radd
+    sub isub sub_ subtract
+    rsub rsubtract
+    mul imul mul_ rmul multiply
+    div div_ truediv true_divide divide itruediv
+    pow pow_ power float_power
+    neg negative neg_
+    matmul mm bmm dot addmm __matmul__
+    exp exp_
+    log log_
+    abs absolute
+    relu relu_ threshold
+    sigmoid sigmoid_ expit
+    tanh tanh_
+    sum nansum
+    mean average
+    amax max
+    amin min
+    t transpose T mT permute swapaxes numpy_t moveaxis
+    reshape view flatten ravel unsafe_view _unsafe_view
+    getitem item select slice take
+    cat concatenate concat
+    where select_where
+    square squared
+    softmax _softmax
+    log_softmax _log_softmax
+    layer_norm native_layer_norm
+    batch_norm native_batch_norm
+    clamp clip
+    to _to_copy astype float half bfloat16 double
+"""
+"""Operations that engines, or details of one engine, spell differently: a line for each."""
+
+_SPELLED = {name: line.split()[0] for line in CORRESPONDENCES.split("\n") if line.split()
+            for name in line.split()}  # fmt: skip
+
+
+def operation(op: object) -> str:
+    """Return an operation by the name that stands for all of its spellings.
+
+    >>> operation("multiply"), operation("relu_"), operation("conv2d")
+    ('mul', 'relu', 'conv2d')
+    """
+    return _SPELLED.get(str(op), str(op))
+
+
+@dataclass
+class Alignment:
+    """Pairs of nodes, each with what it was found by."""
+
+    forth: dict[str, str] = field(default_factory=dict)
+    back: dict[str, str] = field(default_factory=dict)
+    by: dict[str, str] = field(default_factory=dict)
+
+    def pair(self, one: str, other: str, by: str) -> None:
+        """Align two nodes."""
+        self.forth[one], self.back[other], self.by[one] = other, one, by
+
+
+def align(a: nx.MultiDiGraph[str], b: nx.MultiDiGraph[str]) -> Alignment:
+    """Align two graphs: leaves by name, calls by what they do to what, the rest by neighbours.
+
+    Calls that do the same to the same operands are the same call, whatever their ids. Where the
+    operands differ, as after a call that was put in between, the same id, parameter or user
+    decides; and at last equal values, as where one engine makes in two calls what another
+    makes in one.
+    """
+    found = Alignment()
+    left, right = in_run_order(a), in_run_order(b)
+    same = [node for node in left if node in b and _alike(a.nodes[node], b.nodes[node])]
+    for node in same:
+        if is_leaf(a.nodes[node]):
+            found.pair(node, node, "id")
+    _by_alias(a, b, found)
+    if not any(is_leaf(a.nodes[node]) for node in found.forth):
+        _by_rank(a, b, left, right, found)
+    for _ in range(ROUNDS):
+        before = len(found.forth)
+        _grow(a, b, left, right, found)
+        if len(found.forth) == before:
+            break
+    _by_order(a, b, left, right, found)
+    _grow(a, b, left, right, found)
+    _by_value(a, b, left, right, found)
+    return found
+
+
+def _alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    if is_leaf(one) or is_leaf(other):
+        return is_leaf(one) and is_leaf(other)
+    return operation(one.get("op")) == operation(other.get("op"))
+
+
+def _grow(
+    a: nx.MultiDiGraph[str],
+    b: nx.MultiDiGraph[str],
+    left: list[str],
+    right: list[str],
+    found: Alignment,
+) -> None:
+    """Align calls with the same operands, then those with one rare operand, or one user, alike."""
+    _by_operands(a, b, left, right, found)
+    for node in left:
+        if node in found.forth or is_leaf(a.nodes[node]):
+            continue
+        other = _by_neighbour(a, b, node, found)
+        if other is not None:
+            found.pair(node, other, "id" if other == node else "structure")
+
+
+def _by_operands(
+    a: nx.MultiDiGraph[str],
+    b: nx.MultiDiGraph[str],
+    left: list[str],
+    right: list[str],
+    found: Alignment,
+) -> None:
+    waiting: dict[Hashable, list[str]] = defaultdict(list)
+    for node in right:
+        if not is_leaf(b.nodes[node]):
+            first = next(iter(sorted(b.in_edges(node, keys=True), key=lambda e: e[2])), None)
+            waiting[first[0] if first else None].append(node)
+    for node in left:
+        if node in found.forth or is_leaf(a.nodes[node]):
+            continue
+        operands = [(found.forth.get(u), k) for u, _, k in sorted(a.in_edges(node, keys=True))]
+        if not operands or any(operand is None for operand, _ in operands):
+            continue
+        first = min(operands, key=lambda pair: pair[1])[0]
+        fitting = [
+            other
+            for other in waiting[first]
+            if other not in found.back
+            and _alike(a.nodes[node], b.nodes[other])
+            and sorted((u, k) for u, _, k in b.in_edges(other, keys=True)) == sorted(operands)
+        ]
+        if fitting:
+            other = _closest(node, a.nodes[node], fitting, b)
+            found.pair(node, other, "id" if other == node else "structure")
+
+
+def _closest(node: str, data: dict[str, Any], fitting: list[str], b: nx.MultiDiGraph[str]) -> str:
+    """Return the one with the same id, else with the same scope, else the first."""
+    if node in fitting:
+        return node
+    scope = data.get("scope")
+    return next((other for other in fitting if b.nodes[other].get("scope") == scope), fitting[0])
+
+
+def _by_neighbour(
+    a: nx.MultiDiGraph[str], b: nx.MultiDiGraph[str], node: str, found: Alignment
+) -> str | None:
+    """Return the counterpart of a call whose operands differ: it shares a weight or a user."""
+    data = a.nodes[node]
+    scores: dict[str, int] = defaultdict(int)
+    for operand in set(a.predecessors(node)):
+        counterpart = found.forth.get(operand)
+        if counterpart is not None and a.out_degree(operand) <= 2:
+            for other in b.successors(counterpart):
+                scores[other] += 2 if is_leaf(a.nodes[operand]) else 1
+    for _, user, key in a.out_edges(node, keys=True):
+        counterpart = found.forth.get(user)
+        if counterpart is not None:
+            for other, _, position in b.in_edges(counterpart, keys=True):
+                scores[other] += 2 * (position == key)
+    if node in b:
+        scores[node] += 1 if b.nodes[node].get("scope") == data.get("scope") else 0
+    fitting = {
+        other: score
+        for other, score in scores.items()
+        if other not in found.back and _alike(data, b.nodes[other])
+    }
+    if not fitting:
+        return None
+    best = max(fitting, key=lambda other: (fitting[other], other == node))
+    return best if fitting[best] >= 2 else None
+
+
+def _by_alias(a: nx.MultiDiGraph[str], b: nx.MultiDiGraph[str], found: Alignment) -> None:
+    """Align leaves that have a name in common, as tied weights have several."""
+    names = {
+        name: node
+        for node, data in b.nodes(data=True)
+        if is_leaf(data) and node not in found.back
+        for name in data.get("names") or ()
+    }
+    for node, data in a.nodes(data=True):
+        if is_leaf(data) and node not in found.forth:
+            other = next((names[n] for n in data.get("names") or () if n in names), None)
+            if other is not None and other not in found.back:
+                found.pair(node, other, "name")
+
+
+def _by_rank(
+    a: nx.MultiDiGraph[str],
+    b: nx.MultiDiGraph[str],
+    left: list[str],
+    right: list[str],
+    found: Alignment,
+) -> None:
+    """Align leaves of graphs with other names: the nth of a shape that is used in one way."""
+    _in_order(a, b, left, right, found, lambda graph, node: (
+        (_shape(graph, node), bool(graph.nodes[node].get("differentiable")))
+        if is_leaf(graph.nodes[node])
+        else None
+    ))  # fmt: skip
+
+
+def _by_order(
+    a: nx.MultiDiGraph[str],
+    b: nx.MultiDiGraph[str],
+    left: list[str],
+    right: list[str],
+    found: Alignment,
+) -> None:
+    """Align what is left where both graphs have as many of an operation, shape and scope."""
+
+    def scoped(graph: nx.MultiDiGraph[str], node: str) -> Hashable:
+        data = graph.nodes[node]
+        kind = "leaf" if is_leaf(data) else operation(data.get("op"))
+        return kind, data.get("scope"), _shape(graph, node)
+
+    def anywhere(graph: nx.MultiDiGraph[str], node: str) -> Hashable:
+        data = graph.nodes[node]
+        return None if is_leaf(data) else (operation(data.get("op")), _shape(graph, node))
+
+    for key in (scoped, anywhere):
+        _in_order(a, b, left, right, found, key)
+
+
+def _in_order(
+    a: nx.MultiDiGraph[str],
+    b: nx.MultiDiGraph[str],
+    left: list[str],
+    right: list[str],
+    found: Alignment,
+    key: Callable[[nx.MultiDiGraph[str], str], Hashable],
+) -> None:
+    groups: list[dict[Hashable, list[str]]] = []
+    for graph, order, taken in ((a, left, found.forth), (b, right, found.back)):
+        group: dict[Hashable, list[str]] = defaultdict(list)
+        for node in order:
+            name = None if node in taken else key(graph, node)
+            if name is not None:
+                group[name].append(node)
+        groups.append(group)
+    for name, nodes in groups[0].items():
+        others = groups[1].get(name, [])
+        if len(nodes) == len(others):
+            for one, other in zip(nodes, others, strict=True):
+                found.pair(one, other, "id" if one == other else "structure")
+
+
+def _by_value(
+    a: nx.MultiDiGraph[str],
+    b: nx.MultiDiGraph[str],
+    left: list[str],
+    right: list[str],
+    found: Alignment,
+) -> None:
+    """Align what is left by equal values, the latest first: a result stands for its last call."""
+    rest: dict[Hashable, list[tuple[float, int, str]]] = defaultdict(list)
+    for number, other in enumerate(right):
+        norm = norm_of(b.nodes[other].get("value"))
+        if other not in found.back and norm:
+            rest[_shape(b, other)].append((norm, number, other))
+    for group in rest.values():
+        group.sort()
+    for node in reversed(left):
+        norm = norm_of(a.nodes[node].get("value"))
+        if node in found.forth or not norm:
+            continue
+        group = rest[_shape(a, node)]
+        near = group[bisect_left(group, (norm * 0.9,)) : bisect_right(group, (norm * 1.1,))]
+        for _, _, other in sorted(near[:NEAR], key=lambda entry: -entry[1]):
+            if other not in found.back and _same_value(a.nodes[node], b.nodes[other]):
+                found.pair(node, other, "value")
+                break
+
+
+def _same_value(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    left, right = parts_of(one.get("value")), parts_of(other.get("value"))
+    if len(left) != 1 or len(right) != 1 or is_leaf(one) != is_leaf(other):
+        return False
+    tolerance: Tolerance = tolerance_of(*left, *right)
+    return bool(finite(left[0].norm)) and (
+        judge_statistics(left[0], right[0], tolerance).verdict == "pass"
+    )
+
+
+def _shape(graph: nx.MultiDiGraph[str], node: str) -> tuple[Any, ...]:
+    return tuple(part.shape for part in parts_of(graph.nodes[node].get("value")))

@@ -1,0 +1,60 @@
+"""What a rule is, and what it reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import networkx as nx
+
+from gradtrace.analysis.diagnose.thresholds import Thresholds
+from gradtrace.analysis.flow import Edge
+from gradtrace.tape import Source
+
+__all__ = ["SEVERITIES", "Finding", "Report", "Rule", "Undetermined"]
+
+SEVERITIES = ("error", "warning", "note")
+"""From the worst: numbers are lost; training suffers; worth knowing, and maybe meant so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a diagnosis reports."""
+
+    rule: str
+    severity: str
+    node: str | None
+    edge: Edge | None
+    numbers: dict[str, Any]
+    """What shows it."""
+    cause: str
+    remedy: str
+    source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Undetermined:
+    """What a rule could not tell, with the reason."""
+
+    rule: str
+    reason: str
+    nodes: tuple[str, ...] = field(default=())
+
+
+Report = Finding | Undetermined
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of the table of rules.
+
+    A plugin adds one by an entry point in the group `gradtrace.rules` that names a function, which
+    returns a `Rule` when called without arguments.
+    """
+
+    name: str
+    severity: str
+    """The worst severity of its findings."""
+    looks_for: str
+    find: Callable[[nx.MultiDiGraph[str], Thresholds], Iterable[Report]]
