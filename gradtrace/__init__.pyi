@@ -11,6 +11,7 @@ from .errors import GradtraceError as GradtraceError
 from .errors import GradtraceWarning as GradtraceWarning
 from .errors import GraphNotReadyError as GraphNotReadyError
 from .errors import OptionError as OptionError
+from .errors import RecordingError as RecordingError
 from .errors import RendererError as RendererError
 from .errors import RenderError as RenderError
 from .errors import TraceError as TraceError
