@@ -17,5 +17,7 @@ from .errors import RenderError as RenderError
 from .errors import TraceError as TraceError
 from .graph import Graph as Graph
 from .graph import load as load
+from .recording.reader import Recording as Recording
+from .recording.reader import open_recording as open_recording
 from .summary import Summary as Summary
 from .tape import Source as Source

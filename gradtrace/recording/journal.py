@@ -14,8 +14,9 @@ from pathlib import Path
 __all__ = ["choose_journal"]
 
 NETWORK = frozenset(
-    "9p afs beegfs ceph cifs fuse.ceph fuse.gcsfuse fuse.glusterfs fuse.juicefs fuse.rclone "
-    "fuse.s3fs fuse.sshfs glusterfs gpfs lustre ncpfs nfs nfs4 panfs pvfs2 smb3 smbfs wekafs".split()
+    "9p afs beegfs ceph cifs fuse.ceph fuse.gcsfuse fuse.glusterfs fuse.juicefs "
+    "fuse.rclone fuse.s3fs fuse.sshfs glusterfs gpfs lustre ncpfs nfs nfs4 panfs pvfs2 smb3 smbfs "
+    "wekafs".split()
 )
 """Types of file systems that several machines can share, as Linux names them."""
 

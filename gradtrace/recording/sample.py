@@ -21,7 +21,7 @@ can give, for those that have ends (sigmoid, tanh, softmax). What was not comput
 `count` is NaN, nothing was.
 """
 
-EDGES: npt.NDArray[np.float64] = 2.0 ** np.arange(-42, 21)
+EDGES: npt.NDArray[np.float64] = np.ldexp(1.0, np.arange(-42, 21))
 """Edges of every histogram of magnitudes, powers of two from 2e-13 to a million.
 
 An element x of any sign is in the bin `np.searchsorted(EDGES, abs(x), side="right")`: the first
@@ -78,7 +78,8 @@ class Step:
     time: float
     """Seconds since 1970, as `time.time()` gives them."""
     scalars: Mapping[str, float] = field(default_factory=dict)
-    """Loss, accuracy, learning rates (`lr`, or `lr/0`, `lr/1`, … by group), `scale` of GradScaler."""
+    """Loss, accuracy, learning rates (`lr`, or `lr/0`, `lr/1`, … by group), and `scale`, which
+    says that the loss is scaled."""
     series: tuple[Series, ...] = ()
     statistics: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty((0, len(FIELDS))))
     """Shape (series, fields)."""

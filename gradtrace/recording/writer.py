@@ -12,17 +12,20 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradtrace.errors import FileError, GradtraceError, GradtraceWarning
+from gradtrace.errors import GradtraceError, GradtraceWarning
 from gradtrace.recording.folder import describe, free_folder
+from gradtrace.recording.followers import Followers
 from gradtrace.recording.sample import Step
 from gradtrace.recording.schema import SNAPSHOTS
 from gradtrace.recording.sessions import BEAT
 from gradtrace.recording.sinks import Sink
 from gradtrace.recording.store import Store
+from gradtrace.recording.watch import Finding
 
 if TYPE_CHECKING:
     from gradtrace.graph import Graph
@@ -58,7 +61,7 @@ class Writer:
         *,
         rank: int = 0,
         sinks: Sequence[Sink] = (),
-        on_finding: Callable[[Any], object] | None = None,
+        on_finding: Callable[[Finding], object] | None = None,
     ) -> None:
         """Begin a run in `directory`, or go on with the one that ended there.
 
@@ -78,7 +81,8 @@ class Writer:
         """The number of the first step: that after the last one of the run that goes on."""
         self._facts = dict(facts or {})
         self._rank = rank
-        self._followers = (sinks, on_finding)
+        self._followers = Followers(sinks, on_finding, self._warn)
+        self._findings: list[Finding] = []
         self._name = secrets.token_hex(8)
         self._process = os.getpid()
         self._queue: deque[Step] = deque()
@@ -86,6 +90,7 @@ class Writer:
         self._said: set[str] = set()
         self._unsaid: deque[str] = deque()
         self._lost = 0
+        self._down = False
         self._state = "finished"
         self._ending = threading.Event()
         self._store: Store | None = None
@@ -126,10 +131,10 @@ class Writer:
     def _begin(self) -> None:
         """Open the store before the training begins, which tells where it goes on."""
         try:
-            self.directory, self._store = free_folder(self.directory, self._open)
-            self.next_step = self._store.next_step
+            self.directory, store = free_folder(self.directory, self._open)
+            self._store, self.next_step = store, store.next_step
         except TROUBLE as error:
-            self._trouble(error)
+            self._trouble(f"nothing can be written to {self.directory} ({error})")
         self._say()
 
     def _open(self, folder: Path) -> Store:
@@ -145,6 +150,7 @@ class Writer:
 
     def _run(self) -> None:
         """Keep steps until the end, in the writer's thread."""
+        self._followers.open(self.directory, self._facts)
         next_try = beaten = 0.0
         while not self._ending.wait(TICK):
             now = time.monotonic()
@@ -162,31 +168,32 @@ class Writer:
         """Keep what waits; tell whether that could be done."""
         steps = list(self._queue)
         try:
-            if self._store is None or not self._store.in_place:
-                self._reopen()
             self._keep(steps, beat=beat)
         except (*TROUBLE, GradtraceError) as error:
-            self._trouble(error)
+            self._trouble(f"nothing can be written to {self.directory} ({error})")
             return False
+        except Exception as error:  # steps that cannot be kept must not keep others from it
+            self._lost += len(steps)
+            self._warn(f"steps that are not as a recording has them were left out ({error!r})")
         for _ in steps:
             self._queue.popleft()
+        self._down = False
+        self._findings += self._followers.follow(steps)
         self._save_snapshots()
         return True
 
     def _keep(self, steps: Sequence[Step], *, beat: bool) -> None:
-        assert self._store is not None
+        if self._store is not None and not self._store.in_place:
+            self._trouble(f"the files of the run in {self.directory} are gone")
+        if self._store is None:
+            self._store = self._open(self.directory)
         if steps:
             self._store.append(steps)
+        if self._findings:
+            self._store.report([asdict(each) for each in self._findings])
+            self._findings.clear()
         if beat:
             self._store.beat(self._lost)
-
-    def _reopen(self) -> None:
-        """Open the store again after a failure, or after the folder has gone."""
-        if self._store is not None:
-            self._store.abandon()
-            self._store = None
-            self._complain(f"the files of the run in {self.directory} are gone")
-        self._store = self._open(self.directory)
 
     def _save_snapshots(self) -> None:
         while self._snapshots:
@@ -197,26 +204,29 @@ class Writer:
                 folder.mkdir(exist_ok=True)
                 graph.save(folder / f"step{step:09}{rank}.gradtrace")
             except (*TROUBLE, GradtraceError) as error:
-                self._complain(f"the snapshot of step {step:,} cannot be saved ({error})")
+                self._warn(f"the snapshot of step {step:,} cannot be saved ({error})")
 
     def _end(self) -> None:
+        self._findings += self._followers.follow([], now=True)
+        self._work(beat=False)
+        self._followers.close()
         waiting = len(self._queue)
         if self._store is not None:
             try:
                 self._store.close(self._state, self._lost + waiting)
             except TROUBLE as error:
-                self._trouble(error)
+                self._trouble(f"nothing can be written to {self.directory} ({error})")
         if waiting:
             self._warn(f"the last {waiting:,} steps of {self.directory} could not be kept")
 
-    def _trouble(self, error: Exception) -> None:
+    def _trouble(self, what: str) -> None:
+        """Close what does not work; say so once until it works again."""
         if self._store is not None:
             self._store.abandon()
             self._store = None
-        self._complain(f"nothing can be written to {self.directory} ({error})")
-
-    def _complain(self, what: str) -> None:
-        self._warn(f"{what}; training goes on, and recording as soon as it can")
+        if not self._down:
+            self._down = True
+            self._warn(f"{what}; training goes on, and recording as soon as it can")
 
     def _warn(self, message: str) -> None:
         """Remember a warning for the training's thread, once."""
