@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,11 @@ import numpy.typing as npt
 from gradtrace.recording.sample import BINS, FIELDS
 
 __all__ = [
+    "is_single",
     "join_counts",
     "kept",
     "narrow",
+    "only_number",
     "pack",
     "pack_counts",
     "read_row",
@@ -97,6 +99,24 @@ def unpack(data: bytes, shape: tuple[int, int]) -> Numbers:
     planes = _inflate(data[2:], shape[0] * shape[1] * width)
     numbers = np.frombuffer(planes, dtype=np.uint8).reshape(width, -1).T.copy()
     return numbers.view(dtype).reshape(shape)
+
+
+def is_single(data: bytes) -> bool:
+    """Tell whether a packed block has single precision."""
+    return data[1:2] == b"4"
+
+
+def only_number(blocks: Iterable[bytes]) -> np.floating[Any] | None:
+    """Return the one number that all of some packed blocks hold, as counts often do; else None.
+
+    >>> only_number([pack(np.full((2, 3), 7.0)), pack(np.full((9, 3), 7.0))])
+    np.float32(7.0)
+    """
+    kinds = set(blocks)
+    if len(kinds) != 1:
+        return None
+    data = kinds.pop()
+    return unpack(data, (1, 1))[0, 0] if data[:1] == b"=" else None
 
 
 def pack_counts(counts: npt.NDArray[np.uint32]) -> bytes:

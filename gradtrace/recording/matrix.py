@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Matrix", "Pooled"]
 
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, repr=False)
@@ -53,6 +53,7 @@ class Matrix:
     steps: npt.NDArray[np.int64]
     nodes: tuple[str, ...]
     values: Floats
+    """In single precision, in which most statistics are kept, or in double."""
 
     @property
     def shape(self) -> tuple[int, int]:

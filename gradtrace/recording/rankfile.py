@@ -15,15 +15,24 @@ import numpy as np
 import numpy.typing as npt
 
 from gradtrace.errors import FileError
-from gradtrace.recording.codec import read_row, split_counts, unpack, unpack_counts
+from gradtrace.recording.codec import (
+    is_single,
+    only_number,
+    read_row,
+    split_counts,
+    unpack,
+    unpack_counts,
+)
 from gradtrace.recording.index import Index, Span, read_index
-from gradtrace.recording.packing import columns_of, read_layouts
+from gradtrace.recording.packing import Row, columns_of, read_layouts
 from gradtrace.recording.sample import BINS, FIELDS, Series
 from gradtrace.recording.schema import SCALAR, TABLES
 from gradtrace.recording.sessions import Session, read_sessions
 from gradtrace.recording.store import require_ours
 
 __all__ = ["Counts", "Numbers", "RankFile", "Scalar"]
+
+Floats = npt.NDArray[np.floating[Any]]
 
 PATIENCE = 5.0
 """Seconds to wait for a writer, where the journal makes readers wait."""
@@ -41,7 +50,8 @@ class Numbers:
 
     steps: npt.NDArray[np.int64]
     series: tuple[Series, ...]
-    fields: dict[str, npt.NDArray[np.float64]]
+    fields: dict[str, Floats]
+    """In single precision where all were kept so."""
 
 
 class RankFile:
@@ -153,25 +163,34 @@ class RankFile:
 
 def _field(
     connection: sqlite3.Connection, index: Index, series: tuple[Series, ...], field: str
-) -> npt.NDArray[np.float64]:
+) -> Floats:
     """Return one statistic of all `series`, in the rows of `index`."""
-    found = np.full((len(index.all_steps), len(series)), np.nan)
+    shape = (len(index.all_steps), len(series))
     if not series:
-        return found
+        return np.empty(shape)
     places = {number: _places(layout, series) for number, layout in index.layouts.items()}
     query = "SELECT pack, data FROM chunk WHERE quantity = ? AND field = ? AND pack BETWEEN ? AND ?"
     span = (min(index.packs, default=0), max(index.packs, default=-1))
-    for pack, data in connection.execute(query, (series[0].quantity, field, *span)):
+    chunks = connection.execute(query, (series[0].quantity, field, *span)).fetchall()
+    tail = [_row(index, step, places[step.layout][0], field) for step in index.tail]
+    one = only_number(data for _, data in chunks) if len(chunks) == len(index.packs) else None
+    if one is not None and len(places) == 1 and all((row == one).all() for row in tail):
+        return np.broadcast_to(one, shape)
+    single = all(is_single(data) for _, data in chunks) and all(r.itemsize == 4 for r in tail)
+    found = np.full(shape, np.nan, dtype=np.float32 if single else np.float64)
+    for pack, data in chunks:
         if part := index.packs.get(pack):
-            _, columns = places[part.layout]
-            width = len(series) if isinstance(columns, slice) else len(columns)
-            found[part.rows, columns] = unpack(data, (part.steps, width))
-    position = FIELDS.index(field)
-    for row, step in enumerate(index.tail, index.tail_start):
-        rows, columns = places[step.layout]
-        numbers = read_row(step.statistics, len(index.layouts[step.layout]))
-        found[row, columns] = numbers[rows, position]
+            rows, columns = places[part.layout]
+            found[part.rows, columns] = unpack(data, (part.steps, len(rows)))
+    for number, (step, row) in enumerate(zip(index.tail, tail, strict=True), index.tail_start):
+        found[number, places[step.layout][1]] = row
     return found
+
+
+def _row(index: Index, step: Row, columns: list[int], field: str) -> npt.NDArray[Any]:
+    """Return one statistic of a step that is not packed yet."""
+    numbers = read_row(step.statistics, len(index.layouts[step.layout]))
+    return numbers[columns, FIELDS.index(field)]
 
 
 def _places(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = ["MERGE", "RATIOS", "STATISTICS", "Fields", "Statistic"]
 
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating[Any]]
 Fields = Mapping[str, Floats]
 """Statistics as they are kept, by name. In the place of the sum of squares is its root."""
 
@@ -27,7 +27,8 @@ class Statistic(NamedTuple):
 
 
 def _std(total: Floats, root: Floats, count: Floats) -> Floats:
-    return np.sqrt(np.maximum(root**2 / count - (total / count) ** 2, 0.0))
+    squares = root.astype(np.float64) ** 2
+    return np.sqrt(np.maximum(squares / count - (total.astype(np.float64) / count) ** 2, 0.0))
 
 
 # fmt: off
