@@ -13,7 +13,7 @@ from gradtrace.tape import Options, Tape
 
 __all__ = ["Backend", "Plugin", "backends_for", "plugins"]
 
-GROUPS = ("gradtrace.backends", "gradtrace.renderers")
+GROUPS = ("gradtrace.backends", "gradtrace.renderers", "gradtrace.sinks")
 
 
 @runtime_checkable

@@ -1,9 +1,9 @@
 """The command `gradtrace`."""
 
-from gradtrace.cli import demos, graphs, plugins
+from gradtrace.cli import demos, graphs, plugins, recordings
 from gradtrace.cli.app import app
 
-__all__ = ["app", "demos", "graphs", "main", "plugins"]
+__all__ = ["app", "demos", "graphs", "main", "plugins", "recordings"]
 
 
 def main() -> None:

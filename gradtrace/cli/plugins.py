@@ -17,7 +17,7 @@ __all__ = ["plugins"]
 
 @app.command()
 def plugins(as_json: Json = False) -> None:
-    """List the backends and renderers that are found, with what is wrong with a broken one.
+    """List the backends, renderers and sinks that are found, with what is wrong with a broken one.
 
     [dim]Example:[/] gradtrace plugins --json
     """
@@ -51,9 +51,10 @@ def _broken_promise(plugin: Plugin) -> str | None:
     from importlib.util import find_spec
 
     from gradtrace.backends import GROUPS, Backend
+    from gradtrace.recording.sinks import Sink
     from gradtrace.render import Renderer
 
-    contract = Backend if plugin.group == GROUPS[0] else Renderer
+    contract = dict(zip(GROUPS, (Backend, Renderer, Sink), strict=True))[plugin.group]
     if not isinstance(plugin.loaded, contract):
         return (
             f"it is no {contract.__name__.lower()}; help({contract.__module__!r}) says what one has"

@@ -39,7 +39,7 @@ class Followers:
     def open(self, directory: Path, facts: Mapping[str, Any]) -> None:
         """Begin."""
         for sink in list(self._sinks):
-            self._guard(sink, sink.open, directory, facts)
+            self._guard(sink, sink.open, str(directory), facts)
 
     def follow(self, steps: Sequence[Step], *, now: bool = False) -> list[Finding]:
         """Take the steps on; return the findings that are new or have changed, if it is time."""

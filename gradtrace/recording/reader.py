@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -17,8 +17,9 @@ from gradtrace.recording.folder import find_runs, read_facts
 from gradtrace.recording.index import Span
 from gradtrace.recording.matrix import Matrix
 from gradtrace.recording.merge import merge
-from gradtrace.recording.rankfile import Counts, RankFile, Scalar
-from gradtrace.recording.sample import BINS, EDGES, QUANTITIES, Series
+from gradtrace.recording.rankfile import Counts, Numbers, RankFile, Scalar
+from gradtrace.recording.replay import replay
+from gradtrace.recording.sample import BINS, EDGES, QUANTITIES, Series, Step
 from gradtrace.recording.schema import FACTS, SNAPSHOTS, rank_files
 from gradtrace.recording.statistics import RATIOS, STATISTICS
 from gradtrace.recording.watch import Finding
@@ -117,29 +118,30 @@ class Recording:
         recorded = RATIOS.get(quantity, (quantity,))[0]
         return tuple(dict.fromkeys(s.node for s in self.series if s.quantity == recorded))
 
+    def scalar(self, name: str, *, since: int = -1, rank: int | None = None) -> Scalar:
+        """Return the steps after `since` at which a scalar was given, with its values."""
+        every = self.scalar_values(rank=rank)
+        require_choice("scalar", name, every)
+        steps, values = every[name]
+        return steps[steps > since], values[steps > since]
+
+    def scalar_values(self, *, rank: int | None = None) -> dict[str, Scalar]:
+        """Return steps and values of each scalar: those of the first process unless told."""
+        return (self._files[0] if rank is None else self._file(rank)).scalars(Span())
+
     @property
     def scalars(self) -> pd.DataFrame:
         """Loss, learning rates and all else given to `step`, as a pandas frame indexed by step.
 
-        They are those of the first process. NaN stands where a value is NaN, and where none was
-        given; `scalar` tells the two apart.
+        NaN stands where a value is NaN, and where none was given; `scalar` tells them apart.
         """
         pandas = require_pandas()
         columns = {
             name: pandas.Series(values, index=steps)
-            for name, (steps, values) in self._files[0].scalars(Span()).items()
+            for name, (steps, values) in self.scalar_values().items()
         }
         frame = pandas.DataFrame(columns, index=self._files[0].steps(Span())[0])
         return frame.rename_axis(index="step")
-
-    def scalar(self, name: str, *, since: int = -1, rank: int | None = None) -> Scalar:
-        """Return the steps after `since` at which a scalar was given, with its values."""
-        file = self._files[0] if rank is None else self._file(rank)
-        found = file.scalars(Span(since))
-        if since < 0:
-            require_choice("scalar", name, found)
-        nothing = np.empty(0, dtype=np.int64), np.empty(0)
-        return found.get(name, nothing)
 
     def matrix(
         self,
@@ -189,6 +191,17 @@ class Recording:
         steps, counts = _add(found) if spread == "parts" else max(found, key=lambda h: len(h[0]))
         return Histograms(steps, EDGES, counts)
 
+    def numbers(
+        self, quantity: str, fields: Sequence[str], span: Span, *, rank: int | None = None
+    ) -> Numbers:
+        """Return statistics as they are kept: the root of `sumsq`, and what is finite."""
+        files = self._files if rank is None else [self._file(rank)]
+        return merge([file.numbers(quantity, fields, span) for file in files])
+
+    def replay(self, *, since: int = -1) -> Iterator[Step]:
+        """Yield the steps after `since` as they were recorded, without histograms."""
+        return replay(self, since=since)
+
     @property
     def snapshots(self) -> dict[int, Path]:
         """The traced graphs saved beside the run, by step; `gradtrace.load` opens one."""
@@ -209,8 +222,7 @@ class Recording:
     def _statistic(self, quantity: str, statistic: str, span: Span, rank: int | None) -> Matrix:
         row = STATISTICS[statistic]
         wanted = (*row.fields, "nonfinite") if row.finite else row.fields
-        files = self._files if rank is None else [self._file(rank)]
-        numbers = merge([file.numbers(quantity, wanted, span) for file in files])
+        numbers = self.numbers(quantity, wanted, span, rank=rank)
         with np.errstate(all="ignore"):
             values = row.derive(*(numbers.fields[field] for field in row.fields))
             if row.finite:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from gradtrace.backends import plugins
@@ -26,8 +25,8 @@ class Sink(Protocol):
 
     name: str
 
-    def open(self, directory: Path, facts: Mapping[str, Any]) -> None:
-        """Begin a run, or go on with one, in a folder that the sink may write to."""
+    def open(self, target: str, facts: Mapping[str, Any]) -> None:
+        """Begin a run, or go on with one. `target` is a folder, or an address such as `s3://…`."""
         ...
 
     def write(self, step: Step) -> None:
