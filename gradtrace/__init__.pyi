@@ -19,5 +19,7 @@ from .graph import Graph as Graph
 from .graph import load as load
 from .recording.reader import Recording as Recording
 from .recording.reader import open_recording as open_recording
+from .recording.record import Recorder as Recorder
+from .recording.record import record as record
 from .summary import Summary as Summary
 from .tape import Source as Source
