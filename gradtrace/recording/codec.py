@@ -92,9 +92,11 @@ def unpack(data: bytes, shape: tuple[int, int]) -> Numbers:
     >>> unpack(pack(np.array([[1.5, 2.5]])), (1, 2))
     array([[1.5, 2.5]], dtype=float32)
     """
-    method, width = data[:1], int(data[1:2])
+    if data[:1] not in (b"=", b"z") or data[1:2] not in (b"4", b"8"):
+        raise ValueError(f"its numbers begin with {data[:2]!r}, which means nothing here")
+    width = int(data[1:2])
     dtype = np.dtype(f"<f{width}")
-    if method == b"=":
+    if data[:1] == b"=":
         return np.broadcast_to(np.frombuffer(data[2:], dtype=dtype), shape)
     planes = _inflate(data[2:], shape[0] * shape[1] * width)
     numbers = np.frombuffer(planes, dtype=np.uint8).reshape(width, -1).T.copy()
@@ -153,10 +155,11 @@ def split_counts(data: bytes) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.ui
 
 def _inflate(data: bytes, size: int) -> bytes:
     """Return `size` bytes from `data`, and never more: what is read may be forged."""
+    stream = zlib.decompressobj()
     try:
-        raw = zlib.decompressobj().decompress(data, size + 1)
+        raw = stream.decompress(data, size + 1)
     except zlib.error as error:
         raise ValueError(f"its numbers cannot be unpacked ({error})") from None
-    if len(raw) != size:
-        raise ValueError(f"its numbers take {len(raw)} bytes or more, not {size}")
+    if len(raw) != size or not stream.eof:
+        raise ValueError(f"its numbers do not take {size} bytes, or were cut short")
     return raw

@@ -6,6 +6,7 @@ network file system it fails, at the first write or only for a reader on another
 
 from __future__ import annotations
 
+import re
 import secrets
 import sqlite3
 from contextlib import closing
@@ -21,6 +22,9 @@ NETWORK = frozenset(
 """Types of file systems that several machines can share, as Linux names them."""
 
 MOUNTS = Path("/proc/self/mountinfo")
+
+ESCAPED = re.compile(r"\\([0-7]{3})")
+"""A blank, among others, in the name of a mount point."""
 
 
 def choose_journal(folder: Path) -> str:
@@ -41,7 +45,7 @@ def _file_system(folder: Path) -> str | None:
     longest = -1
     for line in mounts:
         head, _, tail = line.partition(" - ")
-        point = Path(head.split()[4].encode().decode("unicode_escape"))
+        point = Path(ESCAPED.sub(lambda code: chr(int(code[1], 8)), head.split()[4]))
         if place.is_relative_to(point) and len(point.parts) >= longest:
             found, longest = tail.split()[0], len(point.parts)
     return found

@@ -21,6 +21,7 @@ from gradtrace.recording.rankfile import Counts, Numbers, RankFile, Scalar
 from gradtrace.recording.replay import replay
 from gradtrace.recording.sample import BINS, EDGES, QUANTITIES, Series, Step
 from gradtrace.recording.schema import FACTS, SNAPSHOTS, rank_files
+from gradtrace.recording.sessions import Session
 from gradtrace.recording.statistics import RATIOS, STATISTICS
 from gradtrace.recording.watch import Finding
 
@@ -79,13 +80,18 @@ class Recording:
     @property
     def state(self) -> str:
         """`training` while one of its processes writes, then `finished` or `stopped`."""
-        states = {file.sessions()[-1].now for file in self._files if file.sessions()}
-        return next((each for each in ("training", "stopped") if each in states), "finished")
+        last = [sessions[-1].now for file in self._files if (sessions := file.sessions())]
+        return next((each for each in ("training", "stopped") if each in last), "finished")
+
+    @property
+    def sessions(self) -> tuple[Session, ...]:
+        """Each time that a process began to write the run, with its facts as JSON."""
+        return tuple(each for file in self._files for each in file.sessions())
 
     @property
     def lost(self) -> int:
         """Number of steps that could not be kept, because the disk failed or was too slow."""
-        lost = {each.writer: each.lost for file in self._files for each in file.sessions()}
+        lost = {each.writer: each.lost for each in self.sessions}
         return sum(lost.values())
 
     @property
@@ -225,8 +231,8 @@ class Recording:
         numbers = self.numbers(quantity, wanted, span, rank=rank)
         with np.errstate(all="ignore"):
             values = row.derive(*(numbers.fields[field] for field in row.fields))
-            if row.finite:
-                values[numbers.fields["nonfinite"] > 0] = np.nan
+            if row.finite and (spoilt := numbers.fields["nonfinite"] > 0).any():
+                values = np.where(spoilt, np.nan, values)
         nodes = tuple(each.node for each in numbers.series)
         return Matrix(quantity, statistic, numbers.steps, nodes, values)
 

@@ -46,6 +46,9 @@ FAREWELL = 30.0
 
 TROUBLE = (OSError, sqlite3.Error)
 
+MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What a step raises that no store can keep."""
+
 
 class Writer:
     """Keeps the steps of one process in the folder of a run.
@@ -168,32 +171,38 @@ class Writer:
         """Keep what waits; tell whether that could be done."""
         steps = list(self._queue)
         try:
-            self._keep(steps, beat=beat)
-        except (*TROUBLE, GradtraceError) as error:
+            kept = self._keep(steps, beat=beat)
+        except Exception as error:  # a disk has many ways to fail, and a training must go on
             self._trouble(f"nothing can be written to {self.directory} ({error})")
             return False
-        except Exception as error:  # steps that cannot be kept must not keep others from it
-            self._lost += len(steps)
-            self._warn(f"steps that are not as a recording has them were left out ({error!r})")
         for _ in steps:
             self._queue.popleft()
         self._down = False
-        self._findings += self._followers.follow(steps)
+        self._findings += self._followers.follow(kept)
         self._save_snapshots()
         return True
 
-    def _keep(self, steps: Sequence[Step], *, beat: bool) -> None:
+    def _keep(self, steps: list[Step], *, beat: bool) -> list[Step]:
+        """Keep what waits; return the steps of it that are as a recording has them."""
         if self._store is not None and not self._store.in_place:
             self._trouble(f"the files of the run in {self.directory} are gone")
         if self._store is None:
             self._store = self._open(self.directory)
-        if steps:
-            self._store.append(steps)
+        try:
+            if steps:
+                self._store.append(steps)
+        except MALFORMED as error:
+            self._store.abandon()  # what it remembers of these steps was rolled back
+            self._store = None
+            self._lost += len(steps)
+            self._warn(f"steps that are not as a recording has them were left out ({error!r})")
+            return []
         if self._findings:
             self._store.report([asdict(each) for each in self._findings])
             self._findings.clear()
         if beat:
             self._store.beat(self._lost)
+        return steps
 
     def _save_snapshots(self) -> None:
         while self._snapshots:
@@ -214,7 +223,7 @@ class Writer:
         if self._store is not None:
             try:
                 self._store.close(self._state, self._lost + waiting)
-            except TROUBLE as error:
+            except Exception as error:  # as above
                 self._trouble(f"nothing can be written to {self.directory} ({error})")
         if waiting:
             self._warn(f"the last {waiting:,} steps of {self.directory} could not be kept")
