@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import subprocess
 import sys
@@ -119,7 +118,7 @@ def test_steps_are_chosen_by_number(tmp_path: Path) -> None:
 
 def test_a_closed_run_is_one_plain_file_that_needs_no_right_to_write(tmp_path: Path) -> None:
     run = recorded(tmp_path / "run", training(120))
-    assert sorted(os.listdir(run.directory)) == ["rank00000.sqlite", "run.json"]
+    assert sorted(path.name for path in run.directory.iterdir()) == ["rank00000.sqlite", "run.json"]
     header = (run.directory / "rank00000.sqlite").read_bytes()[18:20]
     assert header == b"\x01\x01"  # a rollback journal, not a log
 
@@ -219,7 +218,7 @@ def test_what_is_no_run_is_said(tmp_path: Path) -> None:
     with pytest.raises(FileError, match=r"is no run: it has no file rank00000\.sqlite"):
         open_recording(tmp_path)
     recorded(tmp_path / "digits", training(1))
-    with pytest.raises(FileError, match="runs are in .*digits"):
+    with pytest.raises(FileError, match=r"runs are in .*digits"):
         open_recording(tmp_path)
 
 
@@ -295,7 +294,8 @@ def test_reading_imports_neither_pandas_nor_torch(tmp_path: Path) -> None:
         import sys, gradtrace, gradtrace.recording
         run = gradtrace.open_recording(sys.argv[1])
         run.matrix("gradient"), run.scalar("loss"), run.findings, run.state
-        print([name for name in ("pandas", "pyarrow", "torch", "tensorboard") if name in sys.modules])
+        guests = ("pandas", "pyarrow", "torch", "tensorboard")
+        print([name for name in guests if name in sys.modules])
     """
     command = [sys.executable, "-c", program, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
