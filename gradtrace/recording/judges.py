@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 WARM_UP = 20
-"""Steps of a session before most rules begin: the first steps are unlike all others."""
+"""Steps of a session that count for no patience: the first ones are unlike all others."""
 
 SHRUNK = 1e-5
 """Of the largest gradient rms between a scope and the loss. Glorot and Bengio (2010, section 4)
@@ -97,10 +97,6 @@ def _any(flags: Flags) -> Flags:
     return found
 
 
-def _settled_in(window: Window, known: Flags) -> Flags:
-    return known & (window.ages >= WARM_UP)[:, None]
-
-
 def nonfinite(window: Window, memory: dict[str, Any]) -> Verdict:
     """Find NaN or infinity, first in forward order, then in backward order, last in the loss.
 
@@ -146,18 +142,18 @@ def _nearer_the_loss(rms: Block) -> Floats:
 
 def vanishing(window: Window, memory: dict[str, Any]) -> Verdict:
     """Find scopes whose gradient is far below that of a scope nearer the loss."""
-    rms = window.rms(window.gradient)
+    rms = window.gradient_rms
     above = _nearer_the_loss(rms)
-    known = _settled_in(window, rms.known & (rms.numbers > 0) & (above > 0))
+    known = rms.known & (rms.numbers > 0) & (above > 0)
     numbers = {"rms": rms.numbers, "nearer the loss": above}
     return Verdict(rms.nodes, rms.numbers < SHRUNK * above, known, numbers)
 
 
 def exploding_over_depth(window: Window, memory: dict[str, Any]) -> Verdict:
     """Find scopes whose gradient is far above that of every scope nearer the loss."""
-    rms = window.rms(window.gradient)
+    rms = window.gradient_rms
     above = _nearer_the_loss(rms)
-    known = _settled_in(window, rms.known & (above > 0))
+    known = rms.known & (above > 0)
     numbers = {"rms": rms.numbers, "nearer the loss": above}
     return Verdict(rms.nodes, rms.numbers > GROWN * above, known, numbers)
 
@@ -192,7 +188,7 @@ def dead(window: Window, memory: dict[str, Any]) -> Verdict:
     series = window.plan.of("output")
     share = window.share("output", "zeros")
     limits = np.array([DEAD if _plain(each.op) in RELUS else 1.0 for each in series])
-    known = _settled_in(window, ~np.isnan(share))
+    known = ~np.isnan(share)
     return Verdict(tuple(each.node for each in series), share >= limits, known, {"zeros": share})
 
 
@@ -201,7 +197,7 @@ def saturated(window: Window, memory: dict[str, Any]) -> Verdict:
     series = window.plan.of("output")
     share = window.share("output", "saturated")
     bounded = np.array([_plain(each.op) in RANGES for each in series], dtype=bool)
-    known = _settled_in(window, ~np.isnan(share) & bounded)
+    known = ~np.isnan(share) & bounded
     nodes = tuple(each.node for each in series)
     return Verdict(nodes, share >= SATURATED, known, {"saturated": share})
 
@@ -215,7 +211,7 @@ def no_gradient(window: Window, memory: dict[str, Any]) -> Verdict:
     series = window.plan.of("gradient")
     missing = np.isnan(window.field("gradient", "count"))
     known = np.broadcast_to(_any(~missing), missing.shape)
-    return Verdict(tuple(each.node for each in series), missing, _settled_in(window, known))
+    return Verdict(tuple(each.node for each in series), missing, known)
 
 
 def zero_gradient(window: Window, memory: dict[str, Any]) -> Verdict:
@@ -223,21 +219,24 @@ def zero_gradient(window: Window, memory: dict[str, Any]) -> Verdict:
     norms = window.gradients
     some = _any(norms.known & (norms.numbers > 0))
     zero = norms.numbers == 0
-    return Verdict(norms.nodes, zero, _settled_in(window, norms.known & some))
+    return Verdict(norms.nodes, zero, norms.known & some)
 
 
 def large_update(window: Window, memory: dict[str, Any]) -> Verdict:
     """Find scopes that a step changes by a large part of themselves."""
     ratio = _update_ratio(window)
     holds = ratio.numbers > LARGE_UPDATE
-    return Verdict(ratio.nodes, holds, _settled_in(window, ratio.known), {"ratio": ratio.numbers})
+    return Verdict(ratio.nodes, holds, ratio.known, {"ratio": ratio.numbers})
 
 
 def small_update(window: Window, memory: dict[str, Any]) -> Verdict:
-    """Find scopes that steps hardly change although the training has not arrived."""
+    """Find scopes with a gradient that steps hardly change, in a training that has not arrived."""
     ratio = _update_ratio(window)
     norm, known, early = _early(window, memory)
-    known = _settled_in(window, ratio.known & known & (norm > SETTLED * early))
+    known = ratio.known & known & (norm > SETTLED * early)
+    rms = window.gradient_rms
+    if rms.nodes == ratio.nodes:
+        known &= rms.known & (rms.numbers > SHRUNK * _nearer_the_loss(rms)) & (rms.numbers > 0)
     holds = ratio.numbers < SMALL_UPDATE
     return Verdict(ratio.nodes, holds, known, {"ratio": ratio.numbers})
 
@@ -266,7 +265,7 @@ def jump(window: Window, memory: dict[str, Any]) -> Verdict | None:
     views = np.lib.stride_tricks.sliding_window_view(past[:-1], HISTORY, axis=0)
     highest = np.fmax.reduce(views, axis=-1)
     times = numbers / np.where(highest > 0, highest, np.nan)
-    known = _settled_in(window, ~np.isnan(times))
+    known = ~np.isnan(times) & (window.ages >= WARM_UP)[:, None]
     times = np.where(known, times, 0.0)
     worst = times.argmax(axis=1)
     shown = {

@@ -25,6 +25,8 @@ class Rule:
     """Given what it noted in earlier windows; None where what it needs is not recorded."""
     cause: str
     remedy: str
+    early: bool = False
+    """Whether it is as sure in the first steps as in any."""
 
 
 # fmt: off
@@ -32,7 +34,8 @@ RULES: tuple[Rule, ...] = (
     Rule("nonfinite", "error", 1, judges.nonfinite,
          "NaN or infinity came up here first.",
          "Trace this step with gradtrace.trace to see which operation made it; a smaller learning "
-         "rate, clipped gradients or a wider dtype may prevent it."),
+         "rate, clipped gradients or a wider dtype may prevent it.",
+         early=True),
     Rule("nonfinite", "error", 20, judges.nonfinite_though_scaled,
          "The gradient stays NaN or infinite although the scale of the loss is lowered.",
          "Trace this step with gradtrace.trace: the operation that makes it does so at any scale."),
@@ -46,7 +49,7 @@ RULES: tuple[Rule, ...] = (
          "holds it."),
     Rule("exploding", "error", 3, judges.exploding_over_time,
          "The gradient of the whole model runs away.",
-         "Lower the learning rate, warm it up, or clip the gradient."),
+         "Lower the learning rate, warm it up, or clip the gradient.", early=True),
     Rule("dead", "warning", 20, judges.dead,
          "Nearly everything this module returns is zero, and so is the gradient it passes back.",
          "Look at its bias and at the learning rate; a leaky activation cannot die."),

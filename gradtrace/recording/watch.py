@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gradtrace.recording.judges import Verdict
+from gradtrace.recording.judges import WARM_UP, Verdict
 from gradtrace.recording.rules import RULES, Rule
 from gradtrace.recording.sample import Step
 from gradtrace.recording.window import Plan, Window
@@ -53,16 +53,16 @@ class _Streak:
     finding: Finding | None = None
 
     def go_on(
-        self, rule: Rule, verdict: Verdict, row: int, column: int, step: int
+        self, rule: Rule, verdict: Verdict, row: int, column: int, step: int, age: int
     ) -> tuple[Finding, bool] | None:
-        """Note that the rule holds; return the finding, with whether it is new."""
+        """Note that the rule holds, at a step of that age; return the finding, and if it is new."""
         self.first = self.first if self.length else step
         self.length += 1
         self.calm = 0
         if self.finding is not None:
             self.finding = replace(self.finding, last_step=step)
             return self.finding, False
-        if self.length < rule.patience:
+        if self.length < rule.patience or (age < WARM_UP + rule.patience and not rule.early):
             return None
         self.finding = _finding(rule, verdict, row, column, self.first, step)
         return self.finding, True
@@ -111,7 +111,7 @@ class Watch:
         self, number: int, window: Window, verdict: Verdict
     ) -> Iterator[tuple[Finding, bool]]:
         """Yield each finding that begins or goes on, from the columns where anything is amiss."""
-        streaks = self._streaks[number]
+        rule, streaks = self._rules[number], self._streaks[number]
         holds = verdict.holds & verdict.known
         amiss = np.logical_or.reduce(holds, axis=0)
         for column, node in enumerate(verdict.nodes):
@@ -120,8 +120,8 @@ class Watch:
                 for row in np.flatnonzero(verdict.known[:, column]).tolist():
                     step = window.indices[row]
                     if not holds[row, column]:
-                        streak.end(self._rules[number].patience)
-                    elif finding := streak.go_on(self._rules[number], verdict, row, column, step):
+                        streak.end(rule.patience)
+                    elif finding := streak.go_on(rule, verdict, row, column, step, window.age(row)):
                         yield finding
                 if streak.over:
                     del streaks[node]

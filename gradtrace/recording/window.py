@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -62,6 +62,10 @@ class Window:
         """How many steps of the session came before each."""
         self._statistics = np.stack([step.statistics for step in steps])
 
+    def age(self, row: int) -> int:
+        """Return how many steps of the session came before that of a row."""
+        return int(self.ages[row])
+
     def field(self, quantity: str, field: str) -> Floats:
         """Return a statistic of a quantity, a row for each step, a column for each series."""
         return self._statistics[:, self.plan.columns.get(quantity, []), POSITION[field]]
@@ -79,8 +83,23 @@ class Window:
 
     @cached_property
     def gradients(self) -> Block:
-        """The gradient's norm over the parameters of each scope."""
-        return self.norms(self.gradient)
+        """The gradient's norm over the parameters of each scope, the larger of before and after."""
+        return self._larger(self.norms)
+
+    @cached_property
+    def gradient_rms(self) -> Block:
+        """The gradient's rms over the parameters of each scope."""
+        return self._larger(self.rms)
+
+    def _larger(self, measure: Callable[[str], Block]) -> Block:
+        """Measure the gradient before and after clipping: the loop may change it in between."""
+        after, before = measure("gradient"), measure("unclipped gradient")
+        if before.nodes != after.nodes:
+            return before if before.nodes else after
+        numbers = np.fmax(
+            np.where(after.known, after.numbers, 0.0), np.where(before.known, before.numbers, 0.0)
+        )
+        return Block(after.nodes, numbers, after.known | before.known)
 
     def norms(self, quantity: str) -> Block:
         """Return the norm of a quantity over all parameters of each scope."""
