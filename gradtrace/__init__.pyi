@@ -24,10 +24,15 @@ from .errors import GradtraceError as GradtraceError
 from .errors import GradtraceWarning as GradtraceWarning
 from .errors import GraphNotReadyError as GraphNotReadyError
 from .errors import OptionError as OptionError
+from .errors import RecordingError as RecordingError
 from .errors import RendererError as RendererError
 from .errors import RenderError as RenderError
 from .errors import TraceError as TraceError
 from .graph import Graph as Graph
 from .graph import load as load
+from .recording.reader import Recording as Recording
+from .recording.reader import open_recording as open_recording
+from .recording.record import Recorder as Recorder
+from .recording.record import record as record
 from .summary import Summary as Summary
 from .tape import Source as Source

@@ -14,7 +14,7 @@ from gradtrace.tape import Options, Tape
 
 __all__ = ["Backend", "Plugin", "backends_for", "plugins"]
 
-GROUPS = ("gradtrace.backends", "gradtrace.renderers", "gradtrace.rules")
+GROUPS = ("gradtrace.backends", "gradtrace.renderers", "gradtrace.rules", "gradtrace.sinks")
 
 
 @runtime_checkable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ from gradtrace.errors import BackendError, OptionError, TraceError, require_choi
 from gradtrace.graph import Graph
 from gradtrace.tape import Options, Tape
 
-__all__ = ["trace"]
+__all__ = ["give_way", "trace"]
 
 _running = threading.local()
 
@@ -51,6 +51,9 @@ def trace(
     require_choice("detail", detail, ("call", "primitive", "module"))
     if not isinstance(limit, int) or limit < 0:
         raise OptionError(f"limit={limit!r} is not a number of elements; use an integer from 0")
+    make_way = getattr(_running, "give_way", None)
+    if make_way is not None:
+        make_way()
     if getattr(_running, "trace", False):
         raise TraceError(
             "a trace is already running in this thread; end its block before you begin another"
@@ -66,8 +69,13 @@ def trace(
                 stack.enter_context(each.record(tape, options, model))
             yield graph
     finally:
-        _running.trace = False
+        _running.trace, _running.give_way = False, None
         graph.fill_from(_only(tapes, chosen), fold=detail == "module")
+
+
+def give_way(end: Callable[[], None]) -> None:
+    """Let the trace that runs in this thread be ended by `end` where the user begins another."""
+    _running.give_way = end
 
 
 def _only(tapes: list[Tape], backends: list[Backend]) -> Tape:

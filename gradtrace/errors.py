@@ -6,7 +6,8 @@
     │   ├── BackendError        no backend, or no single backend, fits
     │   └── GraphNotReadyError  a graph asked for before its trace block ended
     ├── DerivativeError         a local derivative asked for in a form that was not recorded
-    ├── FileError               a file that is not a readable gradtrace graph
+    ├── FileError               a file that is not a readable graph or recording of ours
+    ├── RecordingError          a recording that cannot start, or be read as asked
     └── RenderError             a figure that cannot be drawn
         └── RendererError       no renderer, or a broken one, for a format
 
@@ -25,6 +26,7 @@ __all__ = [
     "GradtraceWarning",
     "GraphNotReadyError",
     "OptionError",
+    "RecordingError",
     "RenderError",
     "RendererError",
     "TraceError",
@@ -57,7 +59,11 @@ class DerivativeError(GradtraceError, RuntimeError):
 
 
 class FileError(GradtraceError, ValueError):
-    """A file is not a graph that this version of gradtrace can read."""
+    """A file is no graph, or no recording, that this version of gradtrace can read."""
+
+
+class RecordingError(GradtraceError, RuntimeError):
+    """A recording cannot start, or cannot be read as asked."""
 
 
 class RenderError(GradtraceError, RuntimeError):
@@ -69,7 +75,7 @@ class RendererError(RenderError):
 
 
 class GradtraceWarning(UserWarning):
-    """Something was traced in another way than the user may expect."""
+    """Something was traced or recorded in another way than the user may expect."""
 
 
 def require_choice(option: str, value: object, allowed: Iterable[object]) -> None:

@@ -17,7 +17,7 @@ __all__ = ["plugins"]
 
 @app.command()
 def plugins(as_json: Json = False) -> None:
-    """List the backends, renderers and rules that are found, with what is wrong with a broken one.
+    """List the backends, renderers, rules and sinks, with what is wrong with a broken one.
 
     [dim]Example:[/] gradtrace plugins --json
     """
@@ -52,9 +52,10 @@ def _broken_promise(plugin: Plugin) -> str | None:
 
     from gradtrace.analysis.diagnose import Rule
     from gradtrace.backends import GROUPS, Backend
+    from gradtrace.recording.sinks import Sink
     from gradtrace.render import Renderer
 
-    contract = dict(zip(GROUPS, (Backend, Renderer, Rule), strict=True))[plugin.group]
+    contract = dict(zip(GROUPS, (Backend, Renderer, Rule, Sink), strict=True))[plugin.group]
     if not isinstance(plugin.loaded, contract):
         return (
             f"it is no {contract.__name__.lower()}; help({contract.__module__!r}) says what one has"

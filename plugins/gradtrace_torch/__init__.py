@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
+from gradtrace.recording.observer import Follower, Moments
 from gradtrace.tape import Options, Tape
 
 __all__ = ["TorchBackend"]
@@ -29,3 +31,15 @@ class TorchBackend:
         from gradtrace_torch.recorder import record  # the guest is imported when it comes
 
         return record(tape, options, model)
+
+    def follow(
+        self,
+        model: Any,
+        optimizers: tuple[Any, ...],
+        wanted: Callable[[str], bool],
+        moments: Moments,
+    ) -> Follower:
+        """Return a follower of a module while it trains."""
+        from gradtrace_torch.recording.follower import TorchFollower
+
+        return TorchFollower(model, optimizers, wanted, moments)

@@ -1,0 +1,95 @@
+"""The contract by which a backend follows a model that trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from gradtrace.recording.ledger import Reading
+
+__all__ = ["Follower", "Moments", "Observer", "Schedule"]
+
+
+class Moments(Protocol):
+    """What a follower tells the recorder while the model trains."""
+
+    def working(self) -> None:
+        """Say that a forward or backward pass runs, or an optimizer is about to step."""
+        ...
+
+    def optimized(self, optimizer: object) -> None:
+        """Say that `optimizer` has stepped."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """What is measured in one step."""
+
+    measured: bool = True
+    """Whether anything is."""
+    updates: bool = True
+    """Whether parameters are copied before the optimizer steps, to tell by how much they move."""
+    histograms: bool = False
+
+
+class Follower(Protocol):
+    """Follows one model from `start` to `stop`, and leaves nothing behind.
+
+    After `start`, and after each `take`, `begin` says how the next step is measured.
+    """
+
+    rank: int
+    """Number of this process among those that train together."""
+    facts: Mapping[str, Any]
+    """What there is to say of model, versions and device."""
+    size: int
+    """Number of elements of all parameters."""
+    traceable: bool
+    """Whether tracing a step changes none of its numbers."""
+
+    def start(self) -> None:
+        """Put hooks where they are needed."""
+        ...
+
+    def begin(self, schedule: Schedule) -> None:
+        """Measure the next step as `schedule` says."""
+        ...
+
+    def mark(self) -> None:
+        """Remember that a step may have ended here."""
+        ...
+
+    def take(self, schedule: Schedule, scalars: Mapping[str, Any], *, whole: bool) -> list[Reading]:
+        """Return what was measured since the last time, and go on as `schedule` says.
+
+        It is one reading if it is `whole`, else one for each mark and one for what came after it.
+        """
+        ...
+
+    def quiet(self, *, tracing: bool) -> bool:
+        """Tell whether a trace can begin here, or end if it is `tracing`."""
+        ...
+
+    def stop(self) -> None:
+        """Remove every hook."""
+        ...
+
+
+@runtime_checkable
+class Observer(Protocol):
+    """A backend that can follow a model: one with this method more than `Backend` asks for."""
+
+    def follow(
+        self,
+        model: Any,
+        optimizers: tuple[Any, ...],
+        wanted: Callable[[str], bool],
+        moments: Moments,
+    ) -> Follower:
+        """Return a follower of `model`, of the nodes in it whose names are `wanted`.
+
+        Where no `optimizers` are given, it follows those that step parameters of the model.
+        """
+        ...

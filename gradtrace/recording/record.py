@@ -1,0 +1,296 @@
+"""The recording of a training."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from gradtrace.backends import backends_for
+from gradtrace.errors import BackendError, OptionError, TraceError
+from gradtrace.recording.ledger import Reading
+from gradtrace.recording.observer import Follower, Observer, Schedule
+from gradtrace.recording.origin import origin, plain
+from gradtrace.recording.sample import Step
+from gradtrace.recording.selection import Names, selector
+from gradtrace.recording.snapshots import Snapshots
+from gradtrace.recording.writer import Writer
+
+__all__ = ["Recorder", "record"]
+
+AFFORDABLE = 2**20
+"""Elements of all parameters up to which their updates are measured in every step."""
+
+SELDOM = 10
+"""Steps from one measured update to the next in larger models."""
+
+LAG = 16
+"""Steps whose numbers may be on their way from a device at once."""
+
+
+def record(
+    model: Any,
+    directory: str | PathLike[str],
+    *,
+    optimizer: Any = None,
+    every: int = 1,
+    updates_every: int | None = None,
+    histograms_every: int | None = 100,
+    snapshots_every: int | None = 1000,
+    include: Names = None,
+    exclude: Names = None,
+    config: Mapping[str, Any] | None = None,
+    on_finding: Callable[[Any], object] | None = None,
+    sinks: Sequence[Any] = (),
+) -> Recorder:
+    """Record gradient flow while `model` trains, in the folder `directory`.
+
+    Use it as `with gradtrace.record(...) as recorder:` around the loop, or call `start()` and
+    `close()`. Numbers, gradients and random state of the training stay what they would be
+    without it.
+
+    Args:
+        model: The model, compiled, wrapped or sharded as it may be.
+        directory: Folder of the run. A run that ended there goes on.
+        optimizer: The optimizer, or a list of several; otherwise those are followed that step
+            parameters of the model.
+        every: Record every so many steps.
+        updates_every: Measure every so many steps by how much each parameter moves, for which all
+            are copied. Unless told, in every step up to a million parameters, else in every tenth.
+        histograms_every: Count magnitudes every so many steps; never if None.
+        snapshots_every: Trace every so many steps whole; never if None.
+        include: Names of the modules and parameters that are recorded, such as `"encoder.*"`, one
+            pattern or several, or a function that tells of a name. All unless told.
+        exclude: Those that are not, in the same form.
+        config: What else belongs to the facts of the run: hyperparameters, say.
+        on_finding: Called with each finding of the rules that watch the run, in another thread.
+        sinks: Where else the numbers go: names of sinks that are installed, or sinks.
+
+    Raises `BackendError` where no backend can follow the model, `OptionError` for an option that
+    does not fit, and `FileError` where `directory` holds something else.
+    """
+    for name, value in (
+        ("every", every),
+        ("updates_every", updates_every),
+        ("histograms_every", histograms_every),
+        ("snapshots_every", snapshots_every),
+    ):
+        if (value is None and name == "every") or not _is_interval(value):
+            raise OptionError(
+                f"{name}={value!r} is not a number of steps; use an integer from 1"
+                + ("" if name == "every" else ", or None")
+            )
+    return Recorder(
+        model,
+        Path(directory),
+        optimizers=_listed(optimizer),
+        intervals=(every, updates_every, histograms_every, snapshots_every),
+        wanted=selector(include, exclude),
+        config=config,
+        on_finding=on_finding,
+        sinks=sinks,
+    )
+
+
+class Recorder:
+    """Records one training, from `start` to `close`; made by `gradtrace.record`."""
+
+    def __init__(
+        self,
+        model: Any,
+        directory: Path,
+        *,
+        optimizers: tuple[Any, ...],
+        intervals: tuple[int, int | None, int | None, int | None],
+        wanted: Callable[[str], bool],
+        config: Mapping[str, Any] | None,
+        on_finding: Callable[[Any], object] | None,
+        sinks: Sequence[Any],
+    ) -> None:
+        self.directory = directory
+        """Where the run is kept: another folder than was asked for if that was taken."""
+        self._follower = _follower(model, optimizers, wanted, self)
+        self._model = model
+        self._every, self._updates, self._histograms, self._snapshots = intervals
+        if self._updates is None:
+            self._updates = 1 if self._follower.size <= AFFORDABLE else SELDOM
+        self._config = config
+        self._on_finding = on_finding
+        self._sinks = sinks
+        self._writer: Writer | None = None
+        self._closed = False
+        self._index = 0
+        self._manual: bool | None = None
+        """Whether `step` ends a step, rather than the optimizer; None until that is known."""
+        self._stepped: set[int] = set()
+        self._optimized = False
+        self._pending: deque[tuple[int, float, Reading]] = deque()
+        self._tracing: Snapshots | None = None
+
+    def __enter__(self) -> Recorder:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close(state="finished" if kind is None else "stopped")
+
+    @property
+    def steps(self) -> int:
+        """The number of the step that runs; one that goes on counts on."""
+        return self._index
+
+    def start(self) -> None:
+        """Begin to record."""
+        if self._writer is not None:
+            raise TraceError(
+                "this recording has begun before; make another with gradtrace.record(...)"
+            )
+        facts = origin(self._config)
+        told = plain(self._follower.facts)
+        facts["versions"] |= told.pop("versions", {})
+        facts |= told | {"every": self._every, "updates_every": self._updates}
+        self._writer = Writer(
+            self.directory,
+            facts,
+            rank=self._follower.rank,
+            sinks=self._sinks,
+            on_finding=self._on_finding,
+        )
+        self.directory, self._index = self._writer.directory, self._writer.next_step
+        try:
+            self._follower.start()
+        except BaseException:
+            self.close(state="stopped")
+            raise
+        snapshots = (
+            self._snapshots if self._follower.traceable and not self._follower.rank else None
+        )
+        self._tracing = Snapshots(self._model, self._follower, snapshots, self._writer.snapshot)
+        self._begin()
+
+    def step(self, **scalars: Any) -> None:
+        """End a step, with loss, accuracy or whatever else there is to say of it.
+
+        A tensor on a device is not waited for. Without a call of this, a step ends as the
+        optimizer steps.
+        """
+        if self._writer is None or self._closed:
+            raise TraceError(
+                f"recorder.step() was called {'after close()' if self._closed else 'before start()'}"
+                "; call it in the block of `with gradtrace.record(...) as recorder:`"
+            )
+        self._manual = True
+        self._end(scalars, whole=True)
+
+    def close(self, *, state: str = "finished") -> None:
+        """End the recording: take all hooks away, and keep what is still on its way.
+
+        A step that has begun and not ended is not kept.
+        """
+        if self._writer is None or self._closed:
+            return
+        self._closed = True
+        try:
+            if self._tracing is not None:
+                self._tracing.abandon()
+            if self._stepped and self._manual is None:
+                self._take({}, whole=False, complete=self._optimized)
+            while self._pending:
+                self._put(self._pending.popleft())
+        finally:
+            self._follower.stop()
+            self._writer.close(state=state)
+
+    def working(self) -> None:
+        """See `Moments`."""
+        if self._optimized:
+            self._optimized = False
+            self._follower.mark()
+
+    def optimized(self, optimizer: object) -> None:
+        """See `Moments`."""
+        if self._manual is None and id(optimizer) in self._stepped:
+            self._manual = False  # it steps again, and nobody has called `step` in between
+            self._optimized = False
+        if self._manual is None:
+            self._stepped.add(id(optimizer))
+            self._optimized = True
+        elif self._manual is False:
+            self._end({}, whole=False)
+
+    def _end(self, scalars: Mapping[str, Any], *, whole: bool) -> None:
+        assert self._tracing is not None
+        self._optimized = False
+        self._tracing.end()
+        self._take(scalars, whole=whole)
+        self._begin()
+        while self._pending and (self._pending[0][2].ready() or len(self._pending) > LAG):
+            self._put(self._pending.popleft())
+
+    def _begin(self) -> None:
+        assert self._tracing is not None
+        self._follower.begin(self._schedule(self._index))
+        self._tracing.begin(self._index)
+
+    def _take(self, scalars: Mapping[str, Any], *, whole: bool, complete: bool = True) -> None:
+        now = time.time()
+        readings = self._follower.take(scalars, whole=whole)
+        for reading in readings if complete else readings[:-1]:
+            if self._index % self._every == 0:
+                self._pending.append((self._index, now, reading))
+            self._index += 1
+
+    def _put(self, pending: tuple[int, float, Reading]) -> None:
+        assert self._writer is not None
+        index, moment, reading = pending
+        scalars, statistics, histograms = reading.numbers()
+        self._writer.put(
+            Step(index, moment, scalars, reading.series, statistics, histograms or None)
+        )
+
+    def _schedule(self, index: int) -> Schedule:
+        measured = index % self._every == 0
+        return Schedule(
+            measured,
+            measured and self._is_due(index, self._updates),
+            measured and self._is_due(index, self._histograms),
+        )
+
+    def _is_due(self, index: int, interval: int | None) -> bool:
+        return (
+            interval is not None and (index // self._every) % max(1, interval // self._every) == 0
+        )
+
+
+def _follower(
+    model: Any,
+    optimizers: tuple[Any, ...],
+    wanted: Callable[[str], bool],
+    recorder: Recorder,
+) -> Follower:
+    backend = backends_for(model, None)[0]
+    if not isinstance(backend, Observer):
+        raise BackendError(
+            f"the backend {backend.name!r} cannot follow a model through its training; "
+            "it can trace single steps: gradtrace.trace(model)"
+        )
+    return backend.follow(model, optimizers, wanted, recorder)
+
+
+def _listed(optimizer: Any) -> tuple[Any, ...]:
+    if optimizer is None:
+        return ()
+    return tuple(optimizer) if isinstance(optimizer, list | tuple) else (optimizer,)
+
+
+def _is_interval(value: object) -> bool:
+    return value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1)

@@ -1,0 +1,259 @@
+"""A model of PyTorch as it is followed through its training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+from gradtrace.errors import OptionError
+from gradtrace.recording.ledger import Layout, Page, Reading, Row
+from gradtrace.recording.observer import Moments, Schedule
+from gradtrace_torch.recording.calls import Calls
+from gradtrace_torch.recording.model_facts import model_facts
+from gradtrace_torch.recording.optimizers import (
+    has_closure,
+    inner_of,
+    learning_rates,
+)
+from gradtrace_torch.recording.parameters import Parameters
+from gradtrace_torch.recording.passes import Passes
+from gradtrace_torch.recording.ranks import averaged_by, place_in_world, unwrapped
+from gradtrace_torch.recording.readback import PageReading
+from gradtrace_torch.recording.reductions import scaled
+from gradtrace_torch.recording.scaling import Scaling
+
+__all__ = ["TorchFollower"]
+
+
+class TorchFollower:
+    """Follows one model.
+
+    Parameters are only looked up once the model runs: `fully_shard` and the like replace them.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizers: tuple[Any, ...],
+        wanted: Callable[[str], bool],
+        moments: Moments,
+    ) -> None:
+        root = model
+        while type(root).__name__ == "DistributedDataParallel":
+            root = root.module
+        self._model = root
+        self._outermost = model
+        self._wanted = wanted
+        self._moments = moments
+        self._optimizers = tuple(inner_of(each) for each in optimizers)
+        self._seen: list[Any] = list(self._optimizers)
+        self._layout = Layout()
+        self._passes = Passes(self._pass_ended)
+        self._calls = Calls(self._layout, self._passes, self._working)
+        self._parameters: Parameters | None = None
+        self._scaling = Scaling()
+        self._schedule = Schedule()
+        self._handles: list[Any] = []
+        self._pages: list[Page] = []
+        self._scalars: dict[str, Any] = {}
+        self._stepping: list[Any] = []
+        self._world = 1
+        self.rank = place_in_world()[0]
+        self.size = sum(p.numel() for p in root.parameters() if not is_lazy(p))
+        self.traceable = not any(
+            type(module).__name__ == "OptimizedModule" or module._compiled_call_impl is not None
+            for module in model.modules()
+        )
+        self.facts: Mapping[str, Any] = model_facts(root)
+
+    def start(self) -> None:
+        """Put hooks on modules and optimizers."""
+        self._require_own()
+        for name, module in self._model.named_modules():
+            if self._wanted(unwrapped(name)) and not _wraps(module):
+                self._handles += self._calls.follow(module, unwrapped(name))
+        if self._optimizers:
+            for optimizer in self._optimizers:
+                self._follow(optimizer)
+        else:
+            self._handles.append(register_optimizer_step_pre_hook(self._meet))
+
+    def _follow(self, optimizer: Any) -> None:
+        self._handles.append(optimizer.register_step_pre_hook(self._before_step))
+        self._handles.append(optimizer.register_step_post_hook(self._after_step))
+
+    def _meet(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Follow an optimizer that is about to step for the first time, if it is one of ours.
+
+        Hooks of its own are put on it: a trace may begin or end in them, which cannot change the
+        hooks of all optimizers while those are called.
+        """
+        if optimizer not in self._seen and self._params.of(optimizer):
+            self._seen.append(optimizer)
+            self._follow(optimizer)
+            self._before_step(optimizer, args, kwargs)
+
+    def _require_own(self) -> None:
+        own = {id(parameter) for parameter in self._model.parameters()}
+        for optimizer in self._optimizers:
+            held = [p for group in optimizer.param_groups for p in group["params"]]
+            if not own & {id(p) for p in held}:
+                raise OptionError(
+                    f"optimizer={type(optimizer).__name__} steps none of the {len(own)} parameters "
+                    f"of {type(self._model).__name__}; make it of model.parameters(), after the "
+                    "model is on its device and sharded, or leave optimizer= out"
+                )
+
+    def _attach(self) -> Parameters:
+        """Look up the parameters, which exist by now."""
+        named = [
+            (unwrapped(name), parameter)
+            for name, parameter in self._model.named_parameters()
+            if self._wanted(unwrapped(name))
+        ]
+        self._world = averaged_by(self._outermost)
+        self._parameters = Parameters(named, self._layout, self._arrived)
+        self._parameters.schedule = self._schedule
+        return self._parameters
+
+    @property
+    def _params(self) -> Parameters:
+        return self._parameters or self._attach()
+
+    def _working(self) -> None:
+        if self._parameters is None:
+            self._attach()
+        self._moments.working()
+
+    def _arrived(self, tensor: Tensor) -> None:
+        if not self._schedule.measured or torch.compiler.is_compiling():
+            return
+        with torch._C.DisableTorchFunction():
+            if self._world > 1 and type(tensor) is nn.Parameter:
+                self._params.measure_local(tensor, self._layout)
+            self._passes.add()
+
+    def _pass_ended(self, rows: list[tuple[int, Row]]) -> None:
+        self._calls.rest()
+        if not self._schedule.measured:
+            return
+        with torch._C.DisableTorchFunction(), torch.no_grad():
+            self._moments.working()
+            self._scaling.search()
+            scale = self._scaling.scale()
+            unscale = None if scale is None else 1.0 / scale
+            if scale is not None:
+                self._scalars["scale"] = scale
+            factor = (1.0 if unscale is None else unscale) / self._world
+            self._calls.page.rows += (
+                rows if _is_one(factor) else [(slot, scaled(row, factor)) for slot, row in rows]
+            )
+            self._params.measure_gradients(unscale)
+
+    def _before_step(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if self._stepping or not self._params.of(optimizer):
+            return
+        self._stepping.append(optimizer)
+        if not self._schedule.measured:
+            return
+        with torch._C.DisableTorchFunction(), torch.no_grad():
+            closure = has_closure(args, kwargs)
+            if not closure:
+                self._moments.working()
+            self._scaling.stepped_by(optimizer)
+            self._scalars.update(learning_rates(self._seen))
+            self._params.before_step(
+                self._params.of(optimizer), self._scaling.left_to(optimizer), gradients=not closure
+            )
+
+    def _after_step(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if not self._stepping or self._stepping[-1] is not optimizer:
+            return
+        self._stepping.clear()
+        if self._schedule.measured:
+            with torch._C.DisableTorchFunction(), torch.no_grad():
+                self._params.after_step(
+                    self._params.of(optimizer),
+                    gradients=has_closure(args, kwargs),
+                    keep=self._schedule.updates,
+                )
+        self._moments.optimized(optimizer)
+
+    def mark(self) -> None:
+        """Remember that a step may have ended here."""
+        self._pages.append(self._turn())
+
+    def _turn(self) -> Page:
+        with torch._C.DisableTorchFunction(), torch.no_grad():
+            page = self._calls.turn()
+            page.join(self._params.turn())
+        page.scalars, self._scalars = self._scalars, {}
+        return page
+
+    def take(self, scalars: Mapping[str, Any], *, whole: bool) -> list[Reading]:
+        """Return what was measured; see `Follower`."""
+        self._passes.forget()
+        self._stepping.clear()
+        pages = [*self._pages, self._turn()]
+        self._pages = []
+        if whole:
+            for page in pages[1:]:
+                pages[0].join(page)
+            del pages[1:]
+        pages[-1].scalars |= {name: _number(name, value) for name, value in scalars.items()}
+        with torch._C.DisableTorchFunction():
+            return [PageReading(page, self._layout) for page in pages]
+
+    def begin(self, schedule: Schedule) -> None:
+        """Measure the next step as `schedule` says."""
+        self._schedule = schedule
+        self._calls.on = schedule.measured
+        if self._parameters is not None:
+            self._parameters.schedule = schedule
+            if not schedule.updates:
+                self._parameters.rest()
+
+    def quiet(self, *, tracing: bool) -> bool:
+        """Tell whether nobody else's mode is in the way of a trace that begins or ends."""
+        depth = torch._C._len_torch_function_stack()
+        modes = [type(torch._C._get_function_stack_at(place)) for place in range(depth)]
+        if torch._C._current_graph_task_id() != -1:
+            return False
+        if tracing:
+            return bool(modes) and modes[-1].__module__ == "gradtrace_torch.recorder"
+        return all(mode is torch.utils._device.DeviceContext for mode in modes)
+
+    def stop(self) -> None:
+        """Remove every hook."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        self._calls.on = False
+        self._calls.rest()
+        if self._parameters is not None:
+            self._parameters.stop()
+
+
+def _is_one(factor: Any) -> bool:
+    return isinstance(factor, float) and factor == 1.0
+
+
+def _wraps(module: nn.Module) -> bool:
+    return type(module).__name__ in ("DistributedDataParallel", "CheckpointWrapper")
+
+
+def _number(name: str, value: Any) -> Any:
+    """Return a scalar of the user's without waiting for the device it is on."""
+    if isinstance(value, Tensor):
+        if value.numel() != 1:
+            raise OptionError(
+                f"{name} has shape {tuple(value.shape)}; recorder.step() takes numbers: pass "
+                f"{name}.mean(), or one of its elements"
+            )
+        return value.detach().clone().reshape(())
+    return value

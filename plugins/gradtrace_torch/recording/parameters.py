@@ -1,0 +1,126 @@
+"""What is measured of the parameters of a model in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gradtrace.recording.ledger import Layout, Page
+from gradtrace.recording.observer import Schedule
+from gradtrace_torch.recording.parameter import Parameter
+from gradtrace_torch.recording.ranks import counted
+from gradtrace_torch.recording.reductions import histogram, measure
+
+__all__ = ["Parameters"]
+
+
+class Parameters:
+    """Follows the parameters of a model from step to step.
+
+    `arrived` is called with each one that has received a gradient.
+    """
+
+    def __init__(
+        self,
+        named: Iterable[tuple[str, nn.Parameter]],
+        layout: Layout,
+        arrived: Callable[[Tensor], None],
+    ) -> None:
+        self.page = Page()
+        self.schedule = Schedule()
+        followed = [(Parameter(name, tensor, layout), tensor) for name, tensor in named]
+        self.all = [each for each, tensor in followed if counted(tensor)]
+        self._by_tensor = {id(tensor): each for each, tensor in followed if counted(tensor)}
+        self._arrived = arrived
+        self._handles: dict[int, Any] = {}
+        self._copies: list[tuple[Parameter, Tensor, Tensor]] = []
+        self._spare: dict[int, Tensor] = {}
+        self.listen()
+
+    def listen(self) -> None:
+        """Put a hook on each parameter that can have a gradient, also if it is thawed later."""
+        for number, each in enumerate(self.all):
+            if each.tensor.requires_grad and number not in self._handles and each.tensor.is_leaf:
+                hook = each.tensor.register_post_accumulate_grad_hook(self._arrived)
+                self._handles[number] = hook
+
+    def of(self, optimizer: Any) -> list[Parameter]:
+        """Return those that `optimizer` steps."""
+        tensors = (tensor for group in optimizer.param_groups for tensor in group["params"])
+        found = (self._by_tensor.get(id(tensor)) for tensor in tensors)
+        return [each for each in found if each is not None]
+
+    def measure_gradients(self, unscale: Any) -> None:
+        """Measure the gradients that a backward pass has left, times `unscale`."""
+        for each in self.all:
+            each.gradient_arrived(self.page, unscale)
+
+    def measure_local(self, tensor: Tensor, layout: Layout) -> None:
+        """Measure the gradient of this process alone, before those of all are averaged."""
+        each = self._by_tensor.get(id(tensor))
+        if each is not None and tensor.grad is not None:
+            row = measure(tensor.grad, extremes=True)
+            if row is not None:
+                self.page.latest[layout.slot(each.series("local gradient"))] = row
+
+    def before_step(self, stepped: list[Parameter], unscale: Any, *, gradients: bool) -> None:
+        """Measure the gradients that an optimizer takes, then copy what it is about to change."""
+        if gradients:
+            for each in stepped:
+                each.gradient_taken(self.page, unscale, self.schedule)
+        self._copies = []
+        if self.schedule.updates:
+            for each in stepped:
+                local = each.value()
+                if local is not None:
+                    self._copies.append((each, local, self._copy(each, local)))
+
+    def _copy(self, each: Parameter, local: Tensor) -> Tensor:
+        spare = self._spare.pop(id(each), None)
+        if spare is None or spare.shape != local.shape or spare.dtype != local.dtype:
+            return local.clone()
+        return spare.copy_(local)
+
+    def after_step(self, stepped: list[Parameter], *, gradients: bool, keep: bool) -> None:
+        """Measure by how much each parameter moved; `keep` the memory for the next step.
+
+        `gradients` that were computed inside the step are still there to be measured.
+        """
+        copies, self._copies = self._copies, []
+        for each, local, copy in copies:
+            torch.sub(local, copy, out=copy)
+            row = measure(copy, extremes=self.schedule.histograms)
+            if row is not None:
+                self.page.latest[each.slots["update"]] = row
+            if self.schedule.histograms:
+                self.page.histograms[each.slots["update"]] = histogram(copy)
+            if keep:
+                self._spare[id(each)] = copy
+        for each in stepped:
+            if gradients:
+                each.gradient_taken(self.page, None, self.schedule)
+            each.measure_value(self.page, self.schedule)
+
+    def turn(self) -> Page:
+        """Measure what no optimizer has touched, and return the page that was written."""
+        if self.schedule.measured:
+            for each in self.all:
+                each.settle(self.page, self.schedule)
+        self.listen()
+        page, self.page = self.page, Page()
+        return page
+
+    def rest(self) -> None:
+        """Give back the memory of the copies."""
+        self._copies.clear()
+        self._spare.clear()
+
+    def stop(self) -> None:
+        """Remove every hook."""
+        for handle in self._handles.values():
+            handle.remove()
+        self._handles.clear()
+        self.rest()

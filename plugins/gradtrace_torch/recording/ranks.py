@@ -1,0 +1,86 @@
+"""What the processes of one training hold: replicas of a tensor, or parts of it.
+
+Nothing here talks to another process: a collective in a hook waits for ranks that may never come.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["averaged_by", "counted", "local_of", "place_in_world", "spread_of", "unwrapped"]
+
+_WRAPPERS = ("module", "_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module")
+"""Where those who wrap a module hold it; no part of the names of what is inside."""
+
+
+def unwrapped(name: str) -> str:
+    """Return a dotted name without what wrappers add to it.
+
+    >>> unwrapped("_orig_mod.encoder._checkpoint_wrapped_module.fc.weight")
+    'encoder.fc.weight'
+    """
+    return ".".join(part for part in name.split(".") if part not in _WRAPPERS[1:])
+
+
+def place_in_world() -> tuple[int, int]:
+    """Return rank and number of the processes that train together."""
+    distributed = torch.distributed
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
+
+
+def averaged_by(model: nn.Module) -> int:
+    """Return by how many processes gradients are averaged, 1 where they are not."""
+    world = place_in_world()[1]
+    if world == 1:
+        return 1
+    wrapped = any(
+        type(module).__name__ in ("DistributedDataParallel", "FullyShardedDataParallel")
+        or hasattr(module, "_get_fsdp_state")
+        for module in model.modules()
+    )
+    return world if wrapped or any(map(_placements, model.parameters())) else 1
+
+
+def local_of(tensor: Tensor) -> Tensor:
+    """Return what this process holds of a tensor."""
+    if type(tensor) in (Tensor, nn.Parameter) or not hasattr(tensor, "to_local"):
+        return tensor
+    with torch.no_grad():
+        return tensor.to_local()
+
+
+def spread_of(tensor: Tensor) -> str:
+    """Tell whether processes hold `replicas` or `parts` of a tensor."""
+    sharded = any(not placement.is_replicate() for placement in _placements(tensor))
+    return "parts" if sharded else "replicas"
+
+
+def counted(tensor: Tensor) -> bool:
+    """Tell whether the part that this process holds is no replica of that of another.
+
+    A tensor may be sharded over some processes and replicated over others; of those that hold
+    the same part, the first is read.
+    """
+    placements = _placements(tensor)
+    if all(placement.is_replicate() for placement in placements):
+        return True
+    coordinate = tensor.device_mesh.get_coordinate()  # type: ignore[attr-defined]
+    if coordinate is None:
+        return False
+    return all(
+        place == 0
+        for place, placement in zip(coordinate, placements, strict=True)
+        if placement.is_replicate()
+    )
+
+
+def _placements(tensor: Tensor) -> tuple[Any, ...]:
+    if "torch.distributed.tensor" not in sys.modules:
+        return ()
+    return getattr(tensor, "placements", ())

@@ -1,0 +1,1 @@
+"""Recordings: kept, read back, watched."""
