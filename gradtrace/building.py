@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gradtrace.derivative import LIMIT, LocalDerivative
-from gradtrace.tape import Call, EdgeRecord, Leaf, NodeRecord, Tape, Value
+from gradtrace.tape import Call, EdgeRecord, Leaf, NodeRecord, Replay, Tape, Value
 
-__all__ = ["build"]
+__all__ = ["Built", "build"]
 
 
-def build(tape: Tape) -> tuple[list[NodeRecord], list[EdgeRecord]]:
+class Built(NamedTuple):
+    """What is made of a tape."""
+
+    nodes: list[NodeRecord]
+    edges: list[EdgeRecord]
+    replays: dict[str, Replay | str]
+    """The functions of calls that were kept to be run again, by node."""
+
+
+def build(tape: Tape) -> Built:
     """Return the named nodes and the edges of a finished tape, in its order."""
-    return _Builder().build(tape)
+    builder = _Builder()
+    builder.build(tape)
+    return Built(builder.nodes, builder.edges, builder.replays)
 
 
 class _Builder:
@@ -30,15 +41,15 @@ class _Builder:
         self.derivatives: dict[tuple[int, str, str], LocalDerivative] = {}
         self.nodes: list[NodeRecord] = []
         self.edges: list[EdgeRecord] = []
+        self.replays: dict[str, Replay | str] = {}
 
-    def build(self, tape: Tape) -> tuple[list[NodeRecord], list[EdgeRecord]]:
+    def build(self, tape: Tape) -> None:
         for step in tape.relevant():
             if isinstance(step, Leaf):
                 self.add_leaf(step)
             else:
                 self.add_call(step)
         self.add_seeded_items()
-        return self.nodes, self.edges
 
     def add_leaf(self, leaf: Leaf) -> None:
         name = self.unique(leaf.names[0] if leaf.names else leaf.op or leaf.kind)
@@ -50,6 +61,8 @@ class _Builder:
         edges = [(self.node_of(use.value), use) for use in call.uses]
         name = self.unique(f"{call.scope}.{call.op}" if call.scope else call.op)
         self.calls[id(call)] = name
+        if call.replay is not None:
+            self.replays[name] = call.replay
         attributes = {"scope": call.scope, "invocations": call.invocations, "names": ()}
         self.add_node(name, "call", call.op, call.source, attributes, call.results)
         for index, (source, use) in enumerate(edges):

@@ -17,9 +17,9 @@ from gradtrace.analysis.diagnose import Diagnosis, Rule, Thresholds, diagnose
 from gradtrace.analysis.diff import Difference, diff
 from gradtrace.analysis.explain import Explanation, explain
 from gradtrace.analysis.paths import Paths, paths
-from gradtrace.building import build
+from gradtrace.building import Built, build
 from gradtrace.errors import GraphNotReadyError
-from gradtrace.tape import EdgeRecord, NodeRecord, Tape
+from gradtrace.tape import EdgeRecord, NodeRecord, Replay, Tape
 
 __all__ = ["Graph", "load"]
 
@@ -92,7 +92,7 @@ class Graph(nx.MultiDiGraph):
                 "read it after the `with gradtrace.trace(...)` block"
             )
         del self.__dict__["_source"]
-        nodes, edges = source()
+        nodes, edges, self.__dict__["_replays"] = source()
         self.add_nodes_from(nodes)
         self.add_edges_from(edges)
         nx.freeze(self)
@@ -111,9 +111,21 @@ class Graph(nx.MultiDiGraph):
         graph.add_edges_from(edges)
         return nx.freeze(graph)  # type: ignore[no-any-return]
 
-    def check(self) -> Check:
-        """Check the chain rule at every node: pass, fail, or unverifiable with the reason."""
-        return check(self)
+    @property
+    def replays(self) -> Mapping[str, Replay | str]:
+        """The functions of calls that can be run again, by node; see `trace(keep="all")`."""
+        len(self._node)  # a graph that is put off is made now
+        replays: dict[str, Replay | str] = self.__dict__.get("_replays", {})
+        return replays
+
+    def check(self, *, numeric: bool = False) -> Check:
+        """Check the chain rule at every node: pass, fail, or unverifiable with the reason.
+
+        With `numeric`, also difference each call's own function, in float64, against what its
+        backward said: so the one call is found whose backward is wrong. That takes a graph traced
+        with `keep="all"`, in the process that traced it.
+        """
+        return check(self, numeric=numeric)
 
     def diagnose(
         self,
@@ -189,8 +201,9 @@ def load(path: str | PathLike[str]) -> Graph:
     return Graph.from_records(*files.load(path))
 
 
-def _records_of(tape: Tape, fold: bool) -> tuple[list[NodeRecord], list[EdgeRecord]]:
-    nodes, edges = build(tape)
+def _records_of(tape: Tape, fold: bool) -> Built:
+    built = build(tape)
     if not fold:
-        return nodes, edges
-    return collapse(Graph.from_records({}, nodes, edges), depth=None)[1:]
+        return built
+    graph = Graph.from_records({}, built.nodes, built.edges)
+    return Built(*collapse(graph, depth=None)[1:], {})

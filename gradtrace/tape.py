@@ -6,9 +6,11 @@ know of gradtrace is on this page, in `summary` and in `derivative`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+import numpy.typing as npt
 
 from gradtrace.derivative import LocalDerivative
 from gradtrace.summary import Summary
@@ -20,6 +22,7 @@ __all__ = [
     "Leaf",
     "NodeRecord",
     "Options",
+    "Replay",
     "Source",
     "Tape",
     "Use",
@@ -34,6 +37,10 @@ NodeRecord = tuple[str, dict[str, Any]]
 
 EdgeRecord = tuple[str, str, int, dict[str, Any]]
 """Ids of operand and result, index and attributes of an edge of the graph."""
+
+
+Replay = Callable[[Sequence[npt.NDArray[Any]]], list[npt.NDArray[Any]]]
+"""From the operands of a call, in float64 where they are real numbers, to its results."""
 
 
 class Source(NamedTuple):
@@ -101,6 +108,8 @@ class Call:
     invocations: tuple[int, ...] = ()
     """Serial numbers of the module invocations around the call, outermost first."""
     source: Source | None = None
+    replay: Replay | str | None = None
+    """Its function, to be run again on other operands, or why that cannot be done."""
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, overload
 
@@ -11,10 +11,11 @@ import networkx as nx
 
 from gradtrace.analysis.agreement import Outcome
 from gradtrace.analysis.equations import judge_gain, judge_pullback, judge_sum
+from gradtrace.analysis.numeric import judge_differences
 from gradtrace.analysis.parts import differentiable_parts, joined
 from gradtrace.derivative import LocalDerivative
 from gradtrace.summary import Summary
-from gradtrace.tape import Source
+from gradtrace.tape import Replay, Source
 
 __all__ = ["VERDICTS", "Check", "Verdict", "check"]
 
@@ -22,6 +23,8 @@ VERDICTS = ("pass", "fail", "unverifiable")
 
 SHOWN = 4
 """Nodes that `str(check)` names for each reason why something is unverifiable."""
+
+NOT_KEPT = "only what was traced with keep='all' can be, in the process that traced it"
 
 _Edge = tuple[str, dict[str, Any]]
 
@@ -100,13 +103,16 @@ class Check(Sequence[Verdict]):
         return ", ".join(f"{len(self._of(verdict)):,} {verdict}" for verdict in VERDICTS)
 
 
-def check(graph: nx.MultiDiGraph[str]) -> Check:
+def check(graph: nx.MultiDiGraph[str], *, numeric: bool = False) -> Check:
     """Check that every gradient is what the chain rule says, as far as the record tells.
 
     A node fails if it lies on a cycle, if its upstream gradient is not the sum of what its uses
     pass back, or if a call does not pass back what its local derivatives say. Arrays are compared
     element by element, summaries by what is linear in them. A node at which nothing could be
     compared is unverifiable.
+
+    With `numeric`, the function of each call is run again to difference it in float64; a call that
+    cannot be run again, as in a graph from a file, is unverifiable.
 
     >>> seed, share = Summary.of(1.0), Summary.of(2.0)
     >>> graph = nx.MultiDiGraph(gradients=True)
@@ -119,7 +125,28 @@ def check(graph: nx.MultiDiGraph[str]) -> Check:
 (relative error 1.5)
     """
     cycles = _cycles(graph)
-    return Check(tuple(_verdict(graph, node, cycles.get(node)) for node in graph))
+    verdicts = [_verdict(graph, node, cycles.get(node)) for node in graph]
+    if numeric:
+        replays: Mapping[str, Replay | str] = getattr(graph, "replays", {})
+        verdicts = [_differenced(graph, each, replays.get(each.node)) for each in verdicts]
+    return Check(tuple(verdicts))
+
+
+def _differenced(
+    graph: nx.MultiDiGraph[str], verdict: Verdict, replay: Replay | str | None
+) -> Verdict:
+    """Return the verdict on a node with what differences of its function add to it."""
+    if verdict.verdict == "fail" or graph.nodes[verdict.node].get("kind") != "call":
+        return verdict
+    outcomes = list(judge_differences(graph, verdict.node, replay or NOT_KEPT))
+    for worst in ("fail", "unverifiable", "pass"):
+        fitting = [outcome for outcome in outcomes if outcome.verdict == worst]
+        if fitting:
+            reasons = dict.fromkeys(outcome.reason for outcome in fitting if outcome.reason)
+            errors = [outcome.error for outcome in fitting if outcome.error is not None]
+            error = max(errors, default=verdict.error)
+            return Verdict(verdict.node, worst, "; ".join(reasons) or None, error, verdict.source)
+    return verdict
 
 
 def _verdict(graph: nx.MultiDiGraph[str], node: str, cycle: str | None) -> Verdict:

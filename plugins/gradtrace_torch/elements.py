@@ -65,6 +65,8 @@ def flat(tensor: Tensor) -> Tensor:
     """Return the elements as one dimension of real floats, without a copy where possible."""
     if tensor.is_complex():
         tensor = tensor.abs()
+    elif tensor.is_neg():
+        tensor = tensor.resolve_neg()
     elif tensor.dtype not in _WHOLE:
         tensor = tensor.float() if tensor.is_floating_point() else tensor.double()
     if tensor.is_contiguous():

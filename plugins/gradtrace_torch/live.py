@@ -7,7 +7,7 @@ so that making one sets little.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 from torch.autograd.graph import Node
@@ -17,6 +17,9 @@ from gradtrace.derivative import LocalDerivative
 from gradtrace_torch.ops import Path
 from gradtrace_torch.readings import Reading
 from gradtrace_torch.sources import Place
+
+if TYPE_CHECKING:
+    from gradtrace_torch.replay import Memory
 
 __all__ = ["Edge", "Gradient", "LiveCall", "LiveUse", "LiveValue"]
 
@@ -103,6 +106,7 @@ class LiveCall:
     """One application of an operation, with the autograd nodes it made."""
 
     handles: tuple[RemovableHandle, ...] = ()
+    memory: Memory | None = None
 
     def __init__(
         self,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -14,25 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 
+from gradtrace_torch.arguments import tensors_in
 from gradtrace_torch.sources import name_in_frames
 
-__all__ = ["Modules", "argument_names", "tensors_in"]
-
-
-def tensors_in(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Tensor]]:
-    """Yield every tensor in nested lists, tuples, dicts and dataclasses, with its path."""
-    if isinstance(value, Tensor):
-        yield path, value
-    elif isinstance(value, list | tuple):
-        if type(value) is not torch.Size:
-            for index, element in enumerate(value):
-                yield from tensors_in(element, (*path, index))
-    elif isinstance(value, dict):
-        for key, element in value.items():
-            yield from tensors_in(element, (*path, key))
-    elif is_dataclass(value) and not isinstance(value, type):
-        for field in fields(value):
-            yield from tensors_in(getattr(value, field.name), (*path, field.name))
+__all__ = ["Modules", "argument_names"]
 
 
 class Modules:
@@ -88,7 +72,7 @@ class Modules:
             hooks.register_module_forward_hook(self._leave, always_call=True),
         ]
 
-    def _foreign(self) -> bool:
+    def foreign(self) -> bool:
         """Tell whether this is another thread, or a forward run again for a backward pass."""
         return (
             self.muted
@@ -97,7 +81,7 @@ class Modules:
         )
 
     def _enter(self, module: nn.Module, arguments: tuple[Any, ...]) -> None:
-        if self._foreign():
+        if self.foreign():
             return
         self._stack.append((module, self.scope, self.invocations))
         name = self.names.get(id(module))
@@ -108,7 +92,7 @@ class Modules:
         self.invocations = (*self.invocations, self._serial) if name else ()
 
     def _leave(self, module: nn.Module, arguments: Any, output: Any) -> None:
-        if self._foreign() or not any(entry[0] is module for entry in self._stack):
+        if self.foreign() or not any(entry[0] is module for entry in self._stack):
             return
         self._on_output(module, output)
         while True:  # a module that raised may have left inner ones behind

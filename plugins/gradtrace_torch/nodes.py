@@ -175,7 +175,7 @@ class Ownership:
                 part.nodes = [node]
                 parts.append(part)
                 self.owners[node] = part
-        call.nodes = [keep]
+        call.nodes, call.memory = [keep], None
         self._move_results(call, keep)
         self._move_uses(call, nodes)
         self._on_change(call, [*parts, call])

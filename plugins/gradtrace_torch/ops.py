@@ -11,10 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Op", "Path", "known_ops", "node_op", "op_of", "operand_names"]
+__all__ = ["Op", "Path", "custom_op", "known_ops", "node_op", "op_of", "operand_names"]
 
 Path = tuple[Any, ...]
 """Where a tensor stands in a call: position or argument name, then indices into containers."""
+
+VARIADIC = inspect.Parameter.VAR_POSITIONAL
 
 _QUIET = frozenset(
     """
@@ -87,6 +89,14 @@ def op_of(function: Callable[..., Any]) -> Op:
     return op
 
 
+@lru_cache(maxsize=1024)
+def custom_op(cls: type) -> Op:
+    """Return the description of a `torch.autograd.Function`, named after its class."""
+    op = Op(cls)
+    op.role, op.name, op.mutates = "call", cls.__name__, False
+    return op
+
+
 def _spelling(function: Callable[..., Any]) -> str:
     name = getattr(function, "__name__", None) or type(function).__name__
     if name in ("__get__", "__set__", "__delete__"):  # a property such as Tensor.T
@@ -153,6 +163,8 @@ def _argument_names(function: Callable[..., Any], positions: tuple[int, ...]) ->
 
     They are in the signature, or in the first of torch's own overloads that takes tensors there.
     """
+    if isinstance(function, type):
+        return _names_of_custom(function, positions)
     if inspect.isfunction(function) and not hasattr(function, "__wrapped__"):
         parameters = inspect.signature(function).parameters.values()
         if not any(p.kind is p.VAR_POSITIONAL for p in parameters):
@@ -167,3 +179,14 @@ def _argument_names(function: Callable[..., Any], positions: tuple[int, ...]) ->
         if fits:
             return {position: str(taken[position].name) for position in positions}
     return {0: "self"} if getattr(function, "__objclass__", None) is torch._C.TensorBase else {}
+
+
+def _names_of_custom(cls: Any, positions: tuple[int, ...]) -> dict[Any, str]:
+    """Return the names of the arguments of a custom function; an older one is given `ctx` first."""
+    parameters = list(inspect.signature(cls.forward).parameters.values())
+    if cls.setup_context is torch.autograd.Function.setup_context:
+        del parameters[:1]
+    named = [parameter.name for parameter in parameters if parameter.kind is not VARIADIC]
+    variadic = next((p.name for p in parameters if p.kind is VARIADIC), "")
+    rest = {p: f"{variadic}[{p - len(named)}]" for p in positions if variadic and p >= len(named)}
+    return dict(enumerate(named)) | rest

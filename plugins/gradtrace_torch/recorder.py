@@ -8,13 +8,20 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch.overrides import (
+    TorchFunctionMode,
+    _get_current_function_mode_stack,
+    _pop_mode,
+    _push_mode,
+)
 
 from gradtrace.tape import Options, Tape
+from gradtrace_torch.arguments import operands_of, results_of
+from gradtrace_torch.custom import custom_functions
 from gradtrace_torch.gradients import Gradients
 from gradtrace_torch.live import LiveCall, LiveUse, LiveValue
-from gradtrace_torch.modules import tensors_in
-from gradtrace_torch.ops import Op, Path, known_ops, op_of
+from gradtrace_torch.ops import Op, Path, custom_op, known_ops, op_of
+from gradtrace_torch.replay import Memory
 from gradtrace_torch.request import Request
 from gradtrace_torch.scenery import Pauses, scenery
 from gradtrace_torch.sources import place, user_frame
@@ -31,9 +38,10 @@ def record(tape: Tape, options: Options, model: nn.Module | None) -> Iterator[No
     meter = Meter(options.keep)
     gradients = Gradients(meter)
     values = Values(options, meter, gradients, model, user_frame(3))
-    recorder = Recorder(values, gradients)
+    replayable = options.keep == "all" and options.detail == "call"
+    recorder = Recorder(values, gradients, replayable=replayable)
     try:
-        with scenery(values.modules, recorder.pauses), recorder:
+        with scenery(values.modules, recorder.pauses), custom_functions(recorder.apply), recorder:
             yield
     finally:
         values.release()
@@ -46,10 +54,12 @@ def record(tape: Tape, options: Options, model: nn.Module | None) -> Iterator[No
 class Recorder(TorchFunctionMode):
     """Sees every call at the grain at which the user wrote it."""
 
-    def __init__(self, values: Values, gradients: Gradients) -> None:
+    def __init__(self, values: Values, gradients: Gradients, *, replayable: bool) -> None:
         super().__init__()
         self._values = values
         self._gradients = gradients
+        self._replayable = replayable
+        """Whether calls are kept so that they can be run again."""
         self.pauses = Pauses()
 
     def __torch_function__(
@@ -69,6 +79,23 @@ class Recorder(TorchFunctionMode):
         if op.role == "call":
             return self._call(op, func, args, kwargs)
         return self._differentiate(op, func, args, kwargs)
+
+    def apply(
+        self, cls: Any, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Run a custom function of the user's, as any other call where this mode sees calls."""
+        modes = _get_current_function_mode_stack()
+        away = self.pauses or self._values.modules.foreign() or self._values.transforms.running()
+        if away or self not in modes or not torch._C._is_torch_function_enabled():
+            return func(*args, **kwargs)
+        above = modes[modes.index(self) :]
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            with _modes_on(above):
+                return func(*args, **kwargs)
+
+        with _modes_off(above):  # as PyTorch does around `__torch_function__`
+            return self._call(custom_op(cls), run, args, kwargs)
 
     def _differentiate(
         self, op: Op, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -112,19 +139,24 @@ class Recorder(TorchFunctionMode):
         bases: dict[int, tuple[Tensor, LiveValue]] = {}
         if op.writes(args, kwargs):
             values.secure()
-            bases = values.bases(_operands(args, kwargs))
+            bases = values.bases(operands_of(args, kwargs))
+        if self._replayable:
+            call.memory = Memory(op, func, args, kwargs)
         result = func(*args, **kwargs)
         if type(result) is Tensor and values.is_new(result):
             fresh = [result]
         else:
-            fresh = [t for t in _results(op, args, result) if not values.unchanged(t, op)]
+            fresh = [t for t in results_of(op, args, result) if not values.unchanged(t, op)]
             if not fresh:
                 return result
         if not call.uses:
             values.made(fresh, op, call.place)
             return result
         if bases:
-            fresh = _through_views(call, _operands(args, kwargs), fresh, bases)
+            call.memory = None
+            fresh = _through_views(call, operands_of(args, kwargs), fresh, bases)
+        if call.memory is not None:
+            call.memory.forget_random()
         values.add_call(call, fresh)
         return result
 
@@ -132,8 +164,32 @@ class Recorder(TorchFunctionMode):
         """Return a use for each tensor among the arguments of `call`."""
         of = self._values.of
         if kwargs or any(not isinstance(argument, Tensor) for argument in args):
-            return [LiveUse(call, of(tensor), path) for path, tensor in _operands(args, kwargs)]
+            return [LiveUse(call, of(tensor), path) for path, tensor in operands_of(args, kwargs)]
         return [LiveUse(call, of(tensor), (index,)) for index, tensor in enumerate(args)]
+
+
+@contextmanager
+def _modes_off(modes: list[TorchFunctionMode]) -> Iterator[None]:
+    """Take away the innermost modes of the stack for a while."""
+    for _ in modes:
+        _pop_mode()
+    try:
+        yield
+    finally:
+        for mode in modes:
+            _push_mode(mode)
+
+
+@contextmanager
+def _modes_on(modes: list[TorchFunctionMode]) -> Iterator[None]:
+    """Put modes back for a while."""
+    for mode in modes:
+        _push_mode(mode)
+    try:
+        yield
+    finally:
+        for _ in modes:
+            _pop_mode()
 
 
 def _through_views(
@@ -148,21 +204,3 @@ def _through_views(
         if id(tensor) in written:
             use.value = bases[id(tensor)][1]
     return [bases[id(tensor)][0] if id(tensor) in written else tensor for tensor in fresh]
-
-
-def _operands(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[Path, Tensor]]:
-    """Yield the tensors among the arguments, with their paths; `out=` is none of them."""
-    for index, argument in enumerate(args):
-        yield from tensors_in(argument, (index,))
-    for name, argument in kwargs.items():
-        if name != "out":
-            yield from tensors_in(argument, (name,))
-
-
-def _results(op: Op, args: tuple[Any, ...], result: Any) -> list[Tensor]:
-    """Return the tensors that a call made or wrote to."""
-    if isinstance(result, Tensor):
-        return [result]
-    if result is None:
-        return [tensor for _, tensor in tensors_in(args[:1])] if op.mutates else []
-    return [tensor for _, tensor in tensors_in(result)]

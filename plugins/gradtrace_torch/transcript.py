@@ -51,7 +51,8 @@ class _Scribe:
             for use in live.uses
         ]
         source = decode(live.place)
-        return Call(live.op, results, uses, live.scope, live.invocations, source)
+        replay = None if live.memory is None else live.memory.replay(live)
+        return Call(live.op, results, uses, live.scope, live.invocations, source, replay)
 
     def value(self, live: LiveValue) -> Value:
         if live not in self._values:

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from torch.autograd.graph import get_gradient_edge
 
 from gradtrace.tape import Options
+from gradtrace_torch.arguments import tensors_in
 from gradtrace_torch.chains import let_go
 from gradtrace_torch.derivatives import Differentiator
 from gradtrace_torch.gradients import Gradients
 from gradtrace_torch.identity import Identities
 from gradtrace_torch.live import LiveCall, LiveUse, LiveValue
-from gradtrace_torch.modules import Modules, argument_names, tensors_in
+from gradtrace_torch.modules import Modules, argument_names
 from gradtrace_torch.nodes import Ownership
 from gradtrace_torch.ops import Op, node_op
 from gradtrace_torch.sources import Place, is_hidden, name_in_frames, place

@@ -174,7 +174,7 @@ def checkpointed_reentrant() -> Program:
     def run() -> None:
         checkpoint(model, x, use_reentrant=True).sum().backward()
 
-    return Program(run, model, {"input": x})
+    return Program(run, model, {"x": x})
 
 
 @case()

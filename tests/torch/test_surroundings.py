@@ -162,7 +162,7 @@ def test_a_transform_without_gradient_names_no_other_call() -> None:
     with gradtrace.trace() as graph:
         torch.func.vmap(torch.sin)(torch.ones(3))
         Twice.apply(w).sum().backward()
-    assert spelled(graph) == ["input w", "Twice = Twice(inner0=w)", "sum = sum(self=Twice)"]
+    assert spelled(graph) == ["input w", "Twice = Twice(x=w)", "sum = sum(self=Twice)"]
 
 
 def test_gradients_of_the_loss_scale_are_those_that_were_scaled() -> None:

@@ -12,9 +12,7 @@ from torch.amp import GradScaler
 
 __all__ = ["Scaling"]
 
-_STEPS = frozenset(
-    each.__code__ for each in (GradScaler.step, GradScaler._maybe_opt_step)
-)
+_STEPS = frozenset(each.__code__ for each in (GradScaler.step, GradScaler._maybe_opt_step))
 _DEPTH = 12
 
 

@@ -1,0 +1,236 @@
+"""Difference each call's own function, which knows nothing of its backward."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import networkx as nx
+import numpy as np
+
+from gradtrace.analysis.agreement import Array, Outcome, Tolerance, is_complex, tolerance_of
+from gradtrace.analysis.parts import differentiable_parts, joined
+from gradtrace.derivative import LocalDerivative
+from gradtrace.summary import Summary
+from gradtrace.tape import Replay
+
+__all__ = ["judge_differences"]
+
+STEP = 6e-6
+"""Relative step of a central difference: the cube root of the float64 precision, at which
+truncation and rounding are equally small (Press et al., Numerical Recipes, 5.7)."""
+
+ACCURACY = 1e-6
+"""Relative accuracy to which such differences are trusted."""
+
+LARGEST = 1e12
+"""Elements beyond it, such as those of a mask, are not moved: float64 has no small step there."""
+
+FULL = 64
+"""Elements up to which an operand is differenced one by one; a larger one along random steps."""
+
+DIRECTIONS = 8
+"""Random directions along which a larger operand is differenced."""
+
+
+class _Edge(NamedTuple):
+    key: int
+    operand: str
+    derivative: LocalDerivative
+    downstream: Summary | None
+
+
+@dataclass(frozen=True)
+class _Point:
+    """A call's function at the recorded operands."""
+
+    replay: Replay
+    operands: list[Array]
+    parts: Sequence[int]
+    """Numbers of the results that a gradient can come back to."""
+
+    def results(self, operands: Sequence[Array]) -> Array:
+        found = self.replay(operands)
+        return np.concatenate([np.asarray(found[part], float).ravel() for part in self.parts])
+
+    def moved(self, index: int, direction: Array, step: float) -> Array:
+        operands = list(self.operands)
+        operands[index] = operands[index] + step * direction
+        return self.results(operands)
+
+
+def judge_differences(
+    graph: nx.MultiDiGraph[str], node: str, replay: Replay | str
+) -> Iterator[Outcome]:
+    """Yield, for each operand of the call at `node`, whether differences agree with its backward.
+
+    `replay` runs its function again on arrays, in float64; a text says why that cannot be done.
+    """
+    edges = [
+        _Edge(key, str(data["operand"]), data["local_derivative"], data["downstream_gradient"])
+        for _, _, key, data in graph.in_edges(node, keys=True, data=True)
+        if data["local_derivative"] is not None
+    ]
+    if not edges:
+        return
+    if isinstance(replay, str):
+        yield Outcome("unverifiable", f"its function cannot be run again: {replay}")
+        return
+    point = _point(graph, node, replay)
+    if isinstance(point, str):
+        yield Outcome("unverifiable", point)
+        return
+    upstream = _upstream(graph, node, point.parts)
+    with np.errstate(all="ignore"):
+        for edge in edges:
+            yield _judge(point, edge, upstream, _tolerance(graph, node, edge))
+
+
+def _point(graph: nx.MultiDiGraph[str], node: str, replay: Replay) -> _Point | str:
+    """Return the recorded point, or why there is none at which differences mean something."""
+    uses = sorted(graph.in_edges(node, keys=True), key=lambda edge: edge[2])
+    values = [graph.nodes[operand]["value"] for operand, _, _ in uses]
+    arrays = [None if isinstance(value, tuple) else value.array for value in values]
+    operands = [_widened(array) for array in arrays if array is not None]
+    if len(operands) < len(arrays):
+        return "its operands were not kept; trace with keep='all'"
+    results = graph.nodes[node]["value"]
+    several = isinstance(results, tuple)
+    parts = differentiable_parts(graph, node) if several else [0]
+    recorded = [results[part] for part in parts] if several else [results]
+    if any(is_complex(summary) for summary in (*values, *recorded)):
+        return "its numbers are complex, which are not differenced"
+    point = _Point(replay, operands, parts)
+    try:
+        again = point.results(point.operands)
+    except Exception as error:  # whatever the user's function raises on other numbers than its own
+        return f"running its function again raised {type(error).__name__}: {error}"
+    kept = [summary.array for summary in recorded if summary.array is not None]
+    if len(kept) < len(recorded):
+        return "its results were not kept; trace with keep='all'"
+    before = np.concatenate([_widened(array).ravel() for array in kept])
+    tolerance = tolerance_of(*recorded)
+    scale = float(np.abs(before).max(initial=0.0))
+    if not np.isfinite(before).all():
+        return "its results are not finite, so that differences say nothing"
+    if before.shape != again.shape or not np.allclose(
+        before, again, rtol=0, atol=tolerance.relative * scale + tolerance.floor
+    ):
+        return "its function gives other numbers when it is run again"
+    return point
+
+
+def _widened(array: Array) -> Array:
+    return array.astype(np.float64) if array.dtype.kind == "f" else array
+
+
+def _upstream(graph: nx.MultiDiGraph[str], node: str, parts: Sequence[int]) -> Array | None:
+    data = graph.nodes[node]
+    gradient: Any = data["upstream_gradient"]
+    if isinstance(gradient, tuple):
+        known = [gradient[part] for part in parts]
+        if all(each is None for each in known):
+            return None
+        gradient = joined([data["value"][part] for part in parts], known)
+    if gradient is None or gradient.array is None or not np.isfinite(gradient.array).all():
+        return None
+    return _widened(gradient.array).ravel()
+
+
+def _tolerance(graph: nx.MultiDiGraph[str], node: str, edge: _Edge) -> Tolerance:
+    """Return the tolerance of the coarsest numbers that the call and its backward had."""
+    value = graph.nodes[node]["value"]
+    summaries = [each for each in (value if isinstance(value, tuple) else [value]) if each]
+    summaries += [edge.downstream] if edge.downstream else []
+    return tolerance_of(*summaries)
+
+
+def _judge(point: _Point, edge: _Edge, upstream: Array | None, tolerance: Tolerance) -> Outcome:
+    """Judge one operand, by the recorded gradients or by its Jacobian on a random upstream."""
+    down = edge.downstream
+    if upstream is not None and upstream.any() and down is not None and down.array is not None:
+        expected = _widened(down.array).ravel()
+    elif edge.derivative.exact:
+        generator = np.random.default_rng(0)
+        upstream = generator.standard_normal(math.prod(edge.derivative.result_shape))
+        pulled = edge.derivative.pullback(upstream.reshape(edge.derivative.result_shape))
+        expected = np.asarray(pulled, np.float64).ravel()
+    else:
+        return Outcome("unverifiable", f"no gradient came back through {edge.operand} to compare")
+    if not np.isfinite(expected).all():
+        return Outcome("unverifiable", f"what came back through {edge.operand} is not finite")
+    outcomes = [Outcome("pass", error=0.0)] + [
+        _along(point, edge, upstream, direction, expected, tolerance)
+        for direction in _directions(point.operands[edge.key])
+    ]
+    order = ("fail", "unverifiable", "pass")
+    return min(outcomes, key=lambda each: (order.index(each.verdict), -(each.error or 0.0)))
+
+
+def _directions(operand: Array) -> Iterator[Array]:
+    """Yield what the operand is moved along, each element in proportion to its own magnitude."""
+    movable = np.abs(operand) < LARGEST
+    typical = float(np.sqrt(np.square(operand[movable]).mean())) if movable.any() else 0.0
+    scales = np.maximum(np.abs(operand), 1e-3 * typical) if typical else np.ones(operand.shape)
+    scales = np.where(movable, scales, 0.0)
+    if operand.size <= FULL:
+        for index in map(tuple, np.argwhere(movable)):
+            direction = np.zeros(operand.shape)
+            direction[index] = scales[index]
+            yield direction
+        return
+    generator = np.random.default_rng(0)
+    for _ in range(DIRECTIONS):
+        yield scales * generator.choice([-1.0, 1.0], operand.shape)
+
+
+def _along(
+    point: _Point,
+    edge: _Edge,
+    upstream: Array,
+    direction: Array,
+    expected: Array,
+    tolerance: Tolerance,
+) -> Outcome:
+    """Compare the derivative along one direction with what the backward says of it."""
+    middle = point.results(point.operands)
+
+    def slopes(step: float) -> tuple[float, float, float]:
+        """Return the slope ahead and behind, with what rounding may add to them."""
+        ahead = point.moved(edge.key, direction, step)
+        behind = point.moved(edge.key, direction, -step)
+        moved = np.where(ahead != behind, np.abs(ahead) + np.abs(behind), 0.0)
+        rounding = 4 * np.finfo(float).eps * moved + tolerance.noise * np.abs(ahead - behind)
+        right, left = upstream @ (ahead - middle), upstream @ (middle - behind)
+        return float(right) / step, float(left) / step, float(np.abs(upstream) @ rounding) / step
+
+    right, left, rounding = slopes(STEP)
+    shares = expected * direction.ravel()
+    found, wanted = (right + left) / 2, float(shares.sum())
+    scale = max(abs(found), float(np.linalg.norm(shares)))
+    gap = abs(found - wanted)
+    error = gap / scale if scale else 0.0
+    if not math.isfinite(found):
+        return Outcome("unverifiable", f"its function is not finite about {edge.operand}")
+    if gap <= max(ACCURACY, tolerance.relative) * scale + rounding:
+        return Outcome("pass", error=error)
+    finer = slopes(STEP / 8)
+    if abs(right - left) > gap / 4 and abs(finer[0] - finer[1]) > abs(right - left) / 2:
+        reason = f"its function has a kink or a jump at this {edge.operand}"
+        return Outcome("unverifiable", reason)
+    where, unit = _place(direction)
+    reason = (
+        f"backward gives {wanted / unit:.6g} for {edge.operand}{where}, "
+        f"its function {found / unit:.6g}"
+    )
+    return Outcome("fail", reason, error)
+
+
+def _place(direction: Array) -> tuple[str, float]:
+    """Return the element that is moved, or that there are several, and how far it is moved."""
+    if np.count_nonzero(direction) != 1:
+        return " along random steps", 1.0
+    index = tuple(np.argwhere(direction)[0].tolist())
+    return (f"[{', '.join(map(str, index))}]" if index else ""), float(direction[index])
