@@ -26,5 +26,6 @@ PAIRS: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
     "divide": ((-2.0, 2.0), (0.5, 2.0)),
     "power": ((0.3, 2.0), (-2.0, 2.0)),
     "arctan2": ((-2.0, 2.0), (0.3, 2.0)),
+    "floor_divide": ((2.1, 2.9), (0.8, 1.0)),
     "remainder": ((2.1, 2.9), (0.8, 1.0)),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 from typing import Any
@@ -100,6 +101,28 @@ def test_parts_of_a_split_that_are_not_used_pass_nothing_back() -> None:
     first, _ = np.split(x, 2)
     np.sum(first * first).backward()
     assert x.grad.tolist() == [2.0, 4.0, 0.0, 0.0]
+
+
+def test_a_copy_is_an_array_of_its_own() -> None:
+    x = gn.parameter([1.0, 2.0], name="w")
+    for twin in (copy.copy(x), copy.deepcopy({"w": x * 1.0})["w"]):
+        np.sum(twin * x).backward()
+        assert twin.grad.tolist() == x.grad.tolist() == [1.0, 2.0]
+        x.grad = None
+    assert (copy.copy(x).kind, copy.copy(x).name) == ("parameter", "w")
+
+
+def test_a_share_may_be_a_plain_number() -> None:
+    steep = gn.primitive(lambda u, y, x: 3.0)(lambda x: x * 1.0)
+    x, row = gn.array(1.0), gn.array([1.0, 2.0])
+    (steep(x) + np.sum(steep(row))).backward()
+    assert x.grad == 3.0
+    assert row.grad.tolist() == [3.0, 3.0]
+
+
+def test_a_singular_matrix_is_numpys_own_error() -> None:
+    with pytest.raises(np.linalg.LinAlgError, match="Singular matrix"):
+        np.linalg.inv(gn.array(np.ones((2, 2))))
 
 
 def test_an_operation_of_ones_own() -> None:

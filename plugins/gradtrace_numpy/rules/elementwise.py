@@ -72,6 +72,7 @@ elementwise(np.logaddexp,   lambda y, a, b: np.exp(a - y),
 elementwise(np.logaddexp2,  lambda y, a, b: np.exp2(a - y),
                             lambda y, a, b: np.exp2(b - y),         formulas=["1 / (1 + 2**(x2 - x1))", "1 / (1 + 2**(x1 - x2))"])
 elementwise(np.remainder,   1, lambda y, a, b: -np.floor(a / b),    formulas=["1", "-floor(x1 / x2)"])
+elementwise(np.floor_divide, 0, 0,                                  formulas=["0", "0"])
 elementwise(np.maximum,     lambda y, a, b: _first(a > b, a == b),
                             lambda y, a, b: _first(b > a, a == b),  formulas=["Heaviside(x1 - x2, 1/2)", "Heaviside(x2 - x1, 1/2)"], replaces=[np.fmax])
 elementwise(np.minimum,     lambda y, a, b: _first(a < b, a == b),
@@ -147,7 +148,7 @@ for _function in (
     *(np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal),
     *(np.logical_and, np.logical_or, np.logical_xor, np.logical_not),
     *(np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert),
-    *(np.isnan, np.isinf, np.isfinite, np.signbit, np.floor_divide),
+    *(np.isnan, np.isinf, np.isfinite, np.signbit),
     *(np.argmax, np.argmin, np.argsort, np.any, np.all, np.count_nonzero),
     *(np.isclose, np.searchsorted, np.digitize, np.nonzero, np.flatnonzero, np.argwhere),
 ):
