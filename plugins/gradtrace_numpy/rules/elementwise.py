@@ -161,3 +161,12 @@ def where(condition: Any, *choices: Any) -> Any:
 
 
 functions[np.where] = where
+functions[np.copy] = np.positive
+
+
+def _round(a: Any, decimals: int = 0) -> Any:
+    scale = 10.0**decimals
+    return np.rint(a * scale) / scale if decimals else np.rint(a)
+
+
+functions[np.round] = functions[np.around] = _round

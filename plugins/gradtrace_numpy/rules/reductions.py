@@ -193,6 +193,19 @@ def _ptp(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
     return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
 
 
+def _average(a: Any, axis: Any = None, weights: Any = None, *, keepdims: bool = False) -> Any:
+    if weights is None:
+        return np.mean(a, axis=axis, keepdims=keepdims)
+    weights = (
+        weights
+        if np.ndim(weights) == np.ndim(a)
+        else np.moveaxis(np.reshape(weights, (-1,) + (1,) * (np.ndim(a) - 1)), 0, axis)
+    )
+    total = np.sum(np.broadcast_to(weights, np.shape(a)), axis=axis, keepdims=keepdims)
+    return np.sum(a * weights, axis=axis, keepdims=keepdims) / total
+
+
+functions[np.average] = _average
 functions[np.ptp] = _ptp
 functions[np.add.reduce] = _ufunc_reduce(np.sum)
 functions[np.multiply.reduce] = _ufunc_reduce(np.prod)
