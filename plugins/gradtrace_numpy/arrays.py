@@ -29,25 +29,12 @@ functions: dict[Callable[..., Any], Callable[..., Any]] = {}
 
 _serials = itertools.count()
 
-_FREE = frozenset(
-    {np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.full_like}
-    | {
-        np.allclose,
-        np.array_equal,
-        np.array_equiv,
-        np.result_type,
-        np.can_cast,
-        np.may_share_memory,
-    }
-    | {
-        np.shares_memory,
-        np.iscomplexobj,
-        np.isrealobj,
-        np.array_repr,
-        np.array_str,
-        np.array2string,
-    }
-)
+_FREE = frozenset({
+    np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.full_like,
+    np.allclose, np.array_equal, np.array_equiv, np.may_share_memory, np.shares_memory,
+    np.result_type, np.can_cast, np.iscomplexobj, np.isrealobj,
+    np.array_repr, np.array_str, np.array2string,
+})  # fmt: skip
 """Functions that tell something of their operands, and through which no value flows."""
 
 
