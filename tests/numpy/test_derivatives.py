@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import gradtrace
 import gradtrace_numpy as gn
+from tests.numpy.draws import spread
 from tests.numpy.network import traced
+from tests.numpy.problems import DRAWS, problems
 
 
 def edges(graph: gradtrace.Graph) -> dict[str, gradtrace.LocalDerivative]:
@@ -90,3 +96,60 @@ def test_several_results_count_as_one() -> None:
     assert len(graph.nodes["split"]["value"]) == 3
     assert graph.check().ok
     assert {each.node for each in graph.check().passed} == set(graph)
+
+
+ROWS = sorted(DRAWS)
+
+
+@pytest.mark.parametrize("name", ROWS)
+@settings(max_examples=8, deadline=None)
+@given(data=st.data())
+def test_what_is_recorded_is_the_pullback_of_the_row(name: str, data: st.DataObject) -> None:
+    problem = data.draw(problems(name))
+    operands = [gn.array(x) if isinstance(x, np.ndarray) else x for x in problem.operands]
+    with gradtrace.trace(derivatives="exact", keep="all") as graph:
+        made = gn.table[name](*operands, **problem.arguments)
+        parts = made if isinstance(made, tuple) else (made,)
+        seeds = [np.cos(np.arange(float(part.size))).reshape(part.shape) for part in parts]
+        total = sum(np.sum(part * seed) for part, seed in zip(parts, seeds, strict=True))
+        total.backward()
+    assert graph.check().ok
+    upstream = seeds[0] if len(seeds) == 1 else np.concatenate([seed.ravel() for seed in seeds])
+    call = next(node for node, data in graph.nodes(data=True) if data["op"] == name)
+    for _, _, data_ in graph.in_edges(call, data=True):
+        derivative = data_["local_derivative"]
+        if derivative is None:
+            continue
+        assert derivative.exact
+        share = data_["downstream_gradient"].array
+        np.testing.assert_allclose(derivative.pullback(upstream), share, rtol=1e-10, atol=1e-12)
+        norm = float(np.linalg.norm(derivative.dense().ravel()))
+        assert derivative.norm == pytest.approx(norm, abs=1e-12)
+
+
+def test_a_square_jacobian_is_dense_unless_it_is_diagonal() -> None:
+    w, x = spread(np.random.default_rng(0), (3, 3)), gn.array(np.ones(3))
+    with gradtrace.trace(derivatives="exact") as graph:
+        w @ x
+        np.diag([1.0, 2.0, 3.0]) @ x
+    found = edges(graph)
+    np.testing.assert_array_equal(found["matmul.x2"].dense(), w)
+    assert (found["matmul.x2"].structure, found["matmul_2.x2"].structure) == ("dense", "diagonal")
+
+
+def test_fewer_columns_than_rows_come_from_the_pushforward() -> None:
+    def wrong(tangent: Any, y: Any, x: Any) -> Any:
+        return 7.0 * tangent
+
+    stretch = gn.primitive(
+        lambda u, y, x: u.sum(keepdims=True),
+        pushforwards=[lambda t, y, x: np.repeat(t, 3)],
+    )
+    with gradtrace.trace(derivatives="exact") as graph:
+        stretch(lambda x: np.repeat(x, 3))(gn.array([1.0]))
+    (derivative,) = edges(graph).values()
+    assert derivative.dense().tolist() == [[1.0], [1.0], [1.0]]
+    faulty = gn.primitive(lambda u, y, x: u.sum(keepdims=True), pushforwards=[wrong])
+    with gradtrace.trace(derivatives="exact", keep="all") as graph:
+        np.sum(faulty(lambda x: np.repeat(x, 3))(gn.array([1.0]))).backward()
+    assert not graph.check().ok

@@ -206,3 +206,15 @@ def test_what_holds_no_array_is_no_model() -> None:
     assert not backend.recognizes(np.ones(2))
     assert not backend.recognizes({"a": [1, "b", None]})
     assert not backend.recognizes(torch.nn.Linear(2, 2))
+
+
+def test_an_ndarray_that_was_written_to_is_a_value_of_its_own() -> None:
+    w, batch = gn.array([1.0, 2.0]), np.array([3.0, 4.0])
+    with gradtrace.trace(keep="all") as graph:
+        first = w * batch
+        again = first + batch
+        batch[:] = 0.0
+        np.sum(again * batch).backward()
+    values = [graph.nodes[name]["value"].array.tolist() for name in ("batch", "batch_2")]
+    assert values == [[3.0, 4.0], [0.0, 0.0]]
+    assert graph.out_degree("batch") == 2
