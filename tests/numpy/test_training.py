@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from sklearn.datasets import load_digits
+from threadpoolctl import threadpool_limits
 
 import gradtrace_numpy as gn
 
@@ -47,12 +48,12 @@ def test_it_learns_the_digits_in_under_two_minutes() -> None:
     p = parameters(rng)
     optimizer = gn.Adam(p, lr=3e-3)
     start = time.perf_counter()
-    for _ in range(10):
-        for batch in np.array_split(rng.permutation(train), 22):
-            loss = gn.cross_entropy(logits(gn, p, images[batch]), labels[batch])
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
+    with threadpool_limits(1):  # threads that wait for each other are slower than one
+        for _ in range(8):
+            for batch in np.array_split(rng.permutation(train), 22):
+                gn.cross_entropy(logits(gn, p, images[batch]), labels[batch]).backward()
+                optimizer.step()
+                optimizer.zero_grad()
     guesses = logits(gn, p, images[test]).data.argmax(axis=1)
     assert (guesses == labels[test]).mean() > 0.95
     assert time.perf_counter() - start < 120
@@ -88,8 +89,10 @@ def test_a_step_is_within_ten_times_that_of_torch_on_one_thread() -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        assert quickest(our_step) < 10 * quickest(their_step)
+        with threadpool_limits(1):
+            ratio = quickest(our_step) / quickest(their_step)
     finally:
         torch.set_num_threads(threads)
+    assert ratio < 10
     for name, each in p.items():
         np.testing.assert_allclose(each.data, theirs[name].detach().numpy(), rtol=1e-9, atol=1e-12)
