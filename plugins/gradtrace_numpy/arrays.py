@@ -29,25 +29,12 @@ functions: dict[Callable[..., Any], Callable[..., Any]] = {}
 
 _serials = itertools.count()
 
-_FREE = frozenset(
-    {np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.full_like}
-    | {
-        np.allclose,
-        np.array_equal,
-        np.array_equiv,
-        np.result_type,
-        np.can_cast,
-        np.may_share_memory,
-    }
-    | {
-        np.shares_memory,
-        np.iscomplexobj,
-        np.isrealobj,
-        np.array_repr,
-        np.array_str,
-        np.array2string,
-    }
-)
+_FREE = frozenset({
+    np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.full_like,
+    np.allclose, np.array_equal, np.array_equiv, np.may_share_memory, np.shares_memory,
+    np.result_type, np.can_cast, np.iscomplexobj, np.isrealobj,
+    np.array_repr, np.array_str, np.array2string,
+})  # fmt: skip
 """Functions that tell something of their operands, and through which no value flows."""
 
 
@@ -151,6 +138,9 @@ class Array(Operators):
             own = gradient if create_graph else np.array(gradient)
             array.grad = own if array.grad is None else array.grad + own
 
+    def __reduce__(self) -> Any:
+        return _leaf, (self._data.copy(), self.differentiable, self.kind, self.name)
+
     # -- NumPy's protocols ---------------------------------------------------------------
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
@@ -159,8 +149,12 @@ class Array(Operators):
                 f"np.{ufunc.__name__}(…, out=…) would overwrite elements that the backward pass "
                 "may need; leave out= away and use what is returned"
             )
-        chosen = ufunc if method == "__call__" else getattr(ufunc, method)
-        return _lookup(chosen, f"{ufunc.__name__}{_suffix(method)}")(*inputs, **kwargs)
+        if method == "__call__":
+            return _lookup(ufunc, ufunc.__name__)(*inputs, **kwargs)
+        if method == "outer":
+            left, right = inputs
+            return ufunc(np.reshape(left, np.shape(left) + (1,) * np.ndim(right)), right, **kwargs)
+        return _lookup(getattr(ufunc, method), f"{ufunc.__name__}.{method}")(*inputs, **kwargs)
 
     def __array_function__(
         self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any
@@ -229,6 +223,11 @@ class Array(Operators):
         )
 
 
+def _leaf(data: NDArray, differentiable: bool, kind: str, name: str | None) -> Array:
+    """Return what `copy.copy` and `copy.deepcopy` make of an array: one of the same elements."""
+    return Array(data, differentiable=differentiable, kind=kind, name=name)
+
+
 def plain(value: Any) -> Any:
     """Return `value` with the ndarray inside in place of every `Array`."""
     if isinstance(value, Array):
@@ -253,7 +252,3 @@ def _lookup(function: Callable[..., Any], name: str) -> Callable[..., Any]:
 def _is_stored(frame: FrameType) -> bool:
     """Tell whether `x[key] = value` is what runs: then an ndarray asks for the float."""
     return frame.f_code.co_code[frame.f_lasti] == opcode.opmap["STORE_SUBSCR"]
-
-
-def _suffix(method: str) -> str:
-    return "" if method == "__call__" else f".{method}"

@@ -30,12 +30,6 @@ def undo_broadcast(share: Any, shape: tuple[int, ...]) -> Any:
         added + axis for axis, size in enumerate(shape) if size == 1 and given[added + axis] != 1
     ]
     axes = (*range(added), *stretched)
-    summed = np.sum(share, axis=axes) if axes else share
-    return np.broadcast_to(np.reshape(summed, _fitting(summed, shape)), shape)
-
-
-def _fitting(summed: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return `shape`, with 1 where a share of fewer elements is the same along an axis."""
-    if np.size(summed) == np.prod(shape, dtype=int):
-        return shape
-    return np.shape(summed)
+    summed = np.sum(share, axis=axes, keepdims=True) if axes else share
+    fitting = np.reshape(summed, np.shape(summed)[added:]) if added else summed
+    return fitting if np.shape(fitting) == shape else np.broadcast_to(fitting, shape)

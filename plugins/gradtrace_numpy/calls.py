@@ -11,7 +11,7 @@ import numpy as np
 
 from gradtrace_numpy.arrays import Array
 from gradtrace_numpy.broadcasting import undo_broadcast
-from gradtrace_numpy.errors import BackwardError, NoDerivativeError
+from gradtrace_numpy.errors import BackwardError, NoDerivativeError, ShapeError
 
 if TYPE_CHECKING:
     from gradtrace_numpy.primitive import Primitive
@@ -105,8 +105,16 @@ class Call:
             self._traced_operands() if traced else self.inputs,
             self.arguments,
         )
-        share = undo_broadcast(share, operand.shape)
-        return share if share.dtype == operand.dtype else share.astype(operand.dtype)
+        share = share if isinstance(share, Array) else np.asarray(share)
+        try:
+            fitting = undo_broadcast(share, operand.shape)
+        except ValueError as error:
+            name = self.primitive.operand(position)
+            raise ShapeError(
+                f"the pullback of {self.primitive.name} gives a share of shape {share.shape} for "
+                f"its operand {name!r}, whose shape is {operand.shape}"
+            ) from error
+        return fitting if fitting.dtype == operand.dtype else fitting.astype(operand.dtype)
 
     def push(self, position: int, tangent: Any) -> Any:
         """Return the tangent of the results when only the operand at `position` has one."""

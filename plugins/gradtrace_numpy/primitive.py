@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gradtrace.errors import OptionError
 from gradtrace_numpy.arrays import Array
 from gradtrace_numpy.calls import Call
 from gradtrace_numpy.errors import NoDerivativeError, ShapeError
@@ -68,6 +69,8 @@ class Primitive:
         inputs = tuple(map(_settled, operands))
         try:
             made = self.forward(*inputs, **arguments)
+        except np.linalg.LinAlgError:
+            raise
         except (ValueError, IndexError) as error:
             raise ShapeError(self._misfit(inputs, error)) from error
         call = Call(self, operands, inputs, arguments)
@@ -155,7 +158,7 @@ class Primitive:
 
     def _misfit(self, inputs: tuple[Any, ...], error: Exception) -> str:
         shapes = [f"{self.operand(i)} {np.shape(x)}" for i, x in enumerate(inputs) if x is not None]
-        return f"{self.name} does not fit its operands' shapes: {', '.join(shapes)} ({error})"
+        return f"{self.name} cannot take operands of these shapes: {', '.join(shapes)}; {error}"
 
 
 def primitive(
@@ -182,6 +185,11 @@ def primitive(
     """
 
     def define(forward: Callable[..., Any]) -> Primitive:
+        if not callable(forward):
+            raise OptionError(
+                "@primitive is given the pullbacks before the function: "
+                "@primitive(lambda upstream, result, x: ...)"
+            )
         return Primitive(
             name=name or forward.__name__,
             forward=forward,

@@ -100,9 +100,10 @@ class Recorder:
         held, value = self._arrays.get(array.serial, (None, None))
         if value is not None and held is array.data:
             return value
-        names = tuple(self._names.get(array.serial, ()))
-        kind = "parameter" if names and array.kind == "input" else array.kind
-        if not names:
+        kind, names = array.kind, tuple(self._names.get(array.serial, ()))
+        if array.serial in self._names and kind == "input":
+            kind = "parameter" if array.differentiable else "buffer"
+        if not any(names):
             name = array.name or name_in_frames(array, self._frame)
             names = (name,) if name else ()
         leaf = Leaf(kind, names, self._value(array))

@@ -20,11 +20,13 @@ UNARY: dict[str, tuple[float, float]] = {
 
 PAIRS: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
     **dict.fromkeys(
-        "add subtract multiply hypot logaddexp logaddexp2 maximum minimum".split(),
+        "add subtract multiply hypot logaddexp logaddexp2 maximum minimum fmax fmin".split(),
         ((-2.0, 1.9), (-1.9, 2.0)),
     ),
     "divide": ((-2.0, 2.0), (0.5, 2.0)),
     "power": ((0.3, 2.0), (-2.0, 2.0)),
+    "float_power": ((0.3, 2.0), (-2.0, 2.0)),
     "arctan2": ((-2.0, 2.0), (0.3, 2.0)),
+    "floor_divide": ((2.1, 2.9), (0.8, 1.0)),
     "remainder": ((2.1, 2.9), (0.8, 1.0)),
 }

@@ -87,7 +87,8 @@ def _stacked(draw: Any, rng: np.random.Generator) -> Problem:
 
 KEYS: list[Any] = [
     0, -1, slice(None), slice(0, 3, 2), (slice(None), 1), (..., None, slice(1, None)),
-    (slice(None, None, -1), slice(None)), None, (1, 2), ...,
+    (slice(None, None, -1), slice(None)), None, (1, 2), ..., [0, 0, 2],
+    ([0, 1, 1], [2, 3, 3]), (slice(None), [1, 1]),
 ]  # fmt: skip
 
 

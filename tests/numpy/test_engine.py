@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import gradtrace_numpy as gn
 
@@ -100,6 +102,56 @@ def test_parts_of_a_split_that_are_not_used_pass_nothing_back() -> None:
     first, _ = np.split(x, 2)
     np.sum(first * first).backward()
     assert x.grad.tolist() == [2.0, 4.0, 0.0, 0.0]
+
+
+def test_a_copy_is_an_array_of_its_own() -> None:
+    x = gn.parameter([1.0, 2.0], name="w")
+    for twin in (copy.copy(x), copy.deepcopy({"w": x * 1.0})["w"]):
+        np.sum(twin * x).backward()
+        assert twin.grad.tolist() == x.grad.tolist() == [1.0, 2.0]
+        x.grad = None
+    assert (copy.copy(x).kind, copy.copy(x).name) == ("parameter", "w")
+
+
+def test_a_share_may_be_a_plain_number() -> None:
+    steep = gn.primitive(lambda u, y, x: 3.0)(lambda x: x * 1.0)
+    x, row = gn.array(1.0), gn.array([1.0, 2.0])
+    (steep(x) + np.sum(steep(row))).backward()
+    assert x.grad == 3.0
+    assert row.grad.tolist() == [3.0, 3.0]
+
+
+# fmt: off
+KINKS: list[tuple[Any, Any, float]] = [
+    (lambda x: np.maximum(x, 0.0), lambda x: torch.maximum(x, torch.zeros(())), 0.0),
+    (gn.relu, torch.relu, 0.0),
+    (lambda x: gn.leaky_relu(x, 0.1), lambda x: torch.nn.functional.leaky_relu(x, 0.1), 0.0),
+    (np.abs, torch.abs, 0.0),
+    (lambda x: x**2, lambda x: x**2, 0.0),
+    (lambda x: x**0, lambda x: x**0, 0.0),
+    (lambda x: np.linalg.norm(x[None]), lambda x: torch.linalg.vector_norm(x[None]), 0.0),
+    (lambda x: np.std(np.stack([x, x])), lambda x: torch.stack([x, x]).std(correction=0), 1.0),
+    (lambda x: np.fmax(x, np.nan), lambda x: torch.fmax(x, torch.tensor(np.nan)), 2.0),
+    (lambda x: np.clip(x, 0.0, 1.0), lambda x: torch.clip(x, 0.0, 1.0), 1.0),
+    (lambda x: np.max(np.stack([x, 2 * x, x])), lambda x: torch.stack([x, 2 * x, x]).amax(), 0.0),
+    (lambda x: np.prod(np.stack([x, x + 3])), lambda x: torch.stack([x, x + 3]).prod(), 0.0),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize("number", range(len(KINKS)))
+def test_at_a_kink_the_slope_is_that_of_torch(number: int) -> None:
+    ours, theirs, at = KINKS[number]
+    x, tensor = gn.array(at), torch.tensor(at, dtype=torch.float64, requires_grad=True)
+    ours(x).backward()
+    theirs(tensor).backward()
+    assert tensor.grad is not None
+    assert x.grad == tensor.grad.item()
+
+
+def test_a_singular_matrix_is_numpys_own_error() -> None:
+    with pytest.raises(np.linalg.LinAlgError, match="Singular matrix"):
+        np.linalg.inv(gn.array(np.ones((2, 2))))
 
 
 def test_an_operation_of_ones_own() -> None:

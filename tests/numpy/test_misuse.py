@@ -41,6 +41,16 @@ def bare(x: Any) -> Any:
     return x**2
 
 
+@gn.primitive(lambda u, y, x: u[:2])
+def short(x: Any) -> Any:
+    return x**2
+
+
+@gn.primitive
+def naked(x: Any) -> Any:
+    return x**2
+
+
 def store_row() -> None:
     out = np.zeros((2, 3))
     out[0] = x()[0]
@@ -58,17 +68,17 @@ def plus_equals() -> None:
 CASES: dict[str, tuple[type[Exception], str, Callable[[], Any]]] = {
     "shapes of matmul": (
         gn.ShapeError,
-        "matmul does not fit its operands' shapes: x1 (2, 3), x2 (2, 3)",
+        "matmul cannot take operands of these shapes: x1 (2, 3), x2 (2, 3); matmul: ",
         lambda: x() @ x(),
     ),
     "shapes of add": (
         gn.ShapeError,
-        "add does not fit its operands' shapes: x1 (2, 3), x2 (2,)",
+        "add cannot take operands of these shapes: x1 (2, 3), x2 (2,)",
         lambda: x() + np.ones(2),
     ),
     "shapes of linear": (
         gn.ShapeError,
-        "linear does not fit its operands' shapes: input (2, 3), weight (4, 2)",
+        "linear cannot take operands of these shapes: input (2, 3), weight (4, 2)",
         lambda: gn.linear(x(), np.ones((4, 2))),
     ),
     "shapes of conv2d": (
@@ -86,7 +96,11 @@ CASES: dict[str, tuple[type[Exception], str, Callable[[], Any]]] = {
         "targets are class numbers, integers from 0 to 2",
         lambda: gn.cross_entropy(x(), np.array([0, 3])),
     ),
-    "index out of range": (gn.ShapeError, "getitem does not fit", lambda: x()[5]),
+    "index out of range": (
+        gn.ShapeError,
+        "getitem cannot take operands of these shapes: a (2, 3); index 5 is out of bounds",
+        lambda: x()[5],
+    ),
     "no seed": (
         gn.BackwardError,
         "backward() from x of shape (2, 3) needs a seed",
@@ -153,6 +167,16 @@ CASES: dict[str, tuple[type[Exception], str, Callable[[], Any]]] = {
         gn.ShapeError,
         "only the Euclidean norm has a rule, not ord=1",
         lambda: np.linalg.norm(x(), ord=1),
+    ),
+    "a pullback of another shape": (
+        gn.ShapeError,
+        "the pullback of short gives a share of shape (2,) for its operand 'x', whose shape is (3",
+        lambda: np.sum(short(gn.array(np.ones(3)))).backward(),
+    ),
+    "@primitive without pullbacks": (
+        OptionError,
+        "@primitive is given the pullbacks before the function",
+        lambda: naked(x()),
     ),
     "replaced elements": (
         gn.NoDerivativeError,

@@ -91,7 +91,7 @@ def _conv2d(
         raise ValueError(
             f"input is (samples, channels, height, width) with {inner * groups} channels here"
         )
-    reach = [
+    places = [
         (size + 2 * p - (k - 1) * d - 1) // s + 1
         for size, p, k, d, s in zip(
             np.shape(input)[2:], padding, kernel, dilation, stride, strict=True
@@ -100,7 +100,7 @@ def _conv2d(
     how: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation}
     columns = _columns(input, (kernel[0], kernel[1]), **how, groups=groups)
     product = np.matmul(_matrices(weight, groups), columns)
-    made = np.transpose(np.reshape(product, (out, np.shape(input)[0], *reach)), (1, 0, 2, 3))
+    made = np.transpose(np.reshape(product, (out, np.shape(input)[0], *places)), (1, 0, 2, 3))
     return made if bias is None else made + np.reshape(bias, (-1, 1, 1))
 
 

@@ -60,9 +60,10 @@ elementwise(np.subtract,    1, -1,                                  formulas=["1
 elementwise(np.multiply,    lambda y, a, b: b, lambda y, a, b: a,   formulas=["x2", "x1"])
 elementwise(np.divide,      lambda y, a, b: 1 / b,
                             lambda y, a, b: -y / b,                 formulas=["1 / x2", "-x1 / x2**2"])
-elementwise(np.power,       lambda y, a, b: b * a ** np.where(b == 0, 1.0, b - 1),
-                            lambda y, a, b: y * np.log(np.where(a == 0, 1.0, a)),
-                                                                    formulas=["x2 * x1**(x2 - 1)", "log(x1) * x1**x2"], replaces=[np.float_power])
+elementwise(np.power,       lambda y, a, b: _by_base(a, b),
+                            lambda y, a, b: _by_exponent(y, a),     formulas=["x2 * x1**(x2 - 1)", "log(x1) * x1**x2"])
+elementwise(np.float_power, lambda y, a, b: _by_base(a, b),
+                            lambda y, a, b: _by_exponent(y, a),     formulas=["x2 * x1**(x2 - 1)", "log(x1) * x1**x2"])
 elementwise(np.arctan2,     lambda y, a, b: b / (a * a + b * b),
                             lambda y, a, b: -a / (a * a + b * b),   formulas=["x2 / (x1**2 + x2**2)", "-x1 / (x1**2 + x2**2)"])
 elementwise(np.hypot,       lambda y, a, b: a / y,
@@ -72,11 +73,26 @@ elementwise(np.logaddexp,   lambda y, a, b: np.exp(a - y),
 elementwise(np.logaddexp2,  lambda y, a, b: np.exp2(a - y),
                             lambda y, a, b: np.exp2(b - y),         formulas=["1 / (1 + 2**(x2 - x1))", "1 / (1 + 2**(x1 - x2))"])
 elementwise(np.remainder,   1, lambda y, a, b: -np.floor(a / b),    formulas=["1", "-floor(x1 / x2)"])
+elementwise(np.floor_divide, 0, 0,                                  formulas=["0", "0"])
 elementwise(np.maximum,     lambda y, a, b: _first(a > b, a == b),
-                            lambda y, a, b: _first(b > a, a == b),  formulas=["Heaviside(x1 - x2, 1/2)", "Heaviside(x2 - x1, 1/2)"], replaces=[np.fmax])
+                            lambda y, a, b: _first(b > a, a == b),  formulas=["Heaviside(x1 - x2, 1/2)", "Heaviside(x2 - x1, 1/2)"])
 elementwise(np.minimum,     lambda y, a, b: _first(a < b, a == b),
-                            lambda y, a, b: _first(b < a, a == b),  formulas=["Heaviside(x2 - x1, 1/2)", "Heaviside(x1 - x2, 1/2)"], replaces=[np.fmin])
+                            lambda y, a, b: _first(b < a, a == b),  formulas=["Heaviside(x2 - x1, 1/2)", "Heaviside(x1 - x2, 1/2)"])
+elementwise(np.fmax,        lambda y, a, b: _first((a > b) | np.isnan(b), a == b),
+                            lambda y, a, b: _first((b > a) | np.isnan(a), a == b), formulas=["Heaviside(x1 - x2, 1/2)", "Heaviside(x2 - x1, 1/2)"])
+elementwise(np.fmin,        lambda y, a, b: _first((a < b) | np.isnan(b), a == b),
+                            lambda y, a, b: _first((b < a) | np.isnan(a), a == b), formulas=["Heaviside(x2 - x1, 1/2)", "Heaviside(x1 - x2, 1/2)"])
 # fmt: on
+
+
+def _by_base(a: Any, b: Any) -> Any:
+    """Return b · aᵇ⁻¹, and 0 for b = 0 also where a is 0."""
+    return b * a ** np.where(b == 0, 1.0, b - 1)
+
+
+def _by_exponent(y: Any, a: Any) -> Any:
+    """Return aᵇ · log a, and 0 where a is 0."""
+    return y * np.log(np.where(a == 0, 1.0, a))
 
 
 def _first(wins: Any, ties: Any) -> Any:
@@ -147,7 +163,7 @@ for _function in (
     *(np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal),
     *(np.logical_and, np.logical_or, np.logical_xor, np.logical_not),
     *(np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert),
-    *(np.isnan, np.isinf, np.isfinite, np.signbit, np.floor_divide),
+    *(np.isnan, np.isinf, np.isfinite, np.signbit),
     *(np.argmax, np.argmin, np.argsort, np.any, np.all, np.count_nonzero),
     *(np.isclose, np.searchsorted, np.digitize, np.nonzero, np.flatnonzero, np.argwhere),
 ):
@@ -160,3 +176,12 @@ def where(condition: Any, *choices: Any) -> Any:
 
 
 functions[np.where] = where
+functions[np.copy] = np.positive
+
+
+def _round(a: Any, decimals: int = 0) -> Any:
+    scale = 10.0**decimals
+    return np.rint(a * scale) / scale if decimals else np.rint(a)
+
+
+functions[np.round] = functions[np.around] = _round

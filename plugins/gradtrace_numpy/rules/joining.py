@@ -152,4 +152,21 @@ def _sliding_window_view(x: Any, window_shape: Any, axis: Any = None, **kw: Any)
     return np.moveaxis(taken, tuple(range(-2 * rank, -rank)), tuple(axes))
 
 
+def _convolve(a: Any, v: Any, mode: str = "full") -> Any:
+    """Return `np.convolve`: what one array gives, window by window, with the other reversed."""
+    if np.size(v) > np.size(a):
+        a, v = v, a
+    size = np.size(v)
+    before, after = {"full": (size - 1, size - 1), "valid": (0, 0)}.get(
+        mode, (size // 2, (size - 1) // 2)
+    )
+    return np.matmul(sliding_window_view(np.pad(a, (before, after)), size), np.flip(v))
+
+
+def _correlate(a: Any, v: Any, mode: str = "valid") -> Any:
+    found = _convolve(a, np.flip(v), mode)
+    return np.flip(_convolve(v, np.flip(a), mode)) if np.size(v) > np.size(a) else found
+
+
 functions[sliding_window_view] = _sliding_window_view
+functions[np.convolve], functions[np.correlate] = _convolve, _correlate

@@ -114,8 +114,17 @@ def _centred(y: Any, a: Any, axis: Any, ddof: int = 0) -> Any:
     return 2 * (a - np.mean(a, axis=axis, keepdims=True)) / (_count(y, a) - ddof)
 
 
+def _over_deviation(y: Any, a: Any, axis: Any, ddof: int = 0) -> Any:
+    return _centred(y, a, axis, ddof) / (2 * _not_zero(y))
+
+
 def _unit(y: Any, x: Any, axis: Any, ord: Any = None) -> Any:
-    return x / y
+    return x / _not_zero(y)
+
+
+def _not_zero(y: Any) -> Any:
+    """Return 1 where `y` is 0: of all slopes that a kink has, 0 is taken."""
+    return np.where(y == 0, 1.0, y)
 
 
 # fmt: off
@@ -125,7 +134,7 @@ reduction(_max,  _extreme,                             np.max, np.amax)
 reduction(_min,  _extreme,                             np.min, np.amin)
 reduction(_prod, _others,                              np.prod)
 reduction(_var,  _centred,                             np.var)
-reduction(_std,  lambda y, a, axis, ddof=0: _centred(y, a, axis, ddof) / (2 * y), np.std)
+reduction(_std,  _over_deviation,                      np.std)
 reduction(_norm, _unit,                                np.linalg.norm)
 # fmt: on
 
@@ -193,6 +202,19 @@ def _ptp(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
     return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
 
 
+def _average(a: Any, axis: Any = None, weights: Any = None, *, keepdims: bool = False) -> Any:
+    if weights is None:
+        return np.mean(a, axis=axis, keepdims=keepdims)
+    weights = (
+        weights
+        if np.ndim(weights) == np.ndim(a)
+        else np.moveaxis(np.reshape(weights, (-1,) + (1,) * (np.ndim(a) - 1)), 0, axis)
+    )
+    total = np.sum(np.broadcast_to(weights, np.shape(a)), axis=axis, keepdims=keepdims)
+    return np.sum(a * weights, axis=axis, keepdims=keepdims) / total
+
+
+functions[np.average] = _average
 functions[np.ptp] = _ptp
 functions[np.add.reduce] = _ufunc_reduce(np.sum)
 functions[np.multiply.reduce] = _ufunc_reduce(np.prod)

@@ -21,11 +21,17 @@ def _getitem(a: Any, *indices: Any, key: Any) -> Any:
 def _scatter(a: Any, *indices: Any, key: Any, shape: tuple[int, ...]) -> Any:
     """Add the elements of `a` up at the places that `key` reads from an array of `shape`."""
     total = np.zeros(shape, np.asarray(a).dtype)
-    if indices:
-        np.add.at(total, _filled(key, indices), a)
-    else:  # slices read no element twice
+    if _reads_once(key):
         total[key] = a
+    else:
+        np.add.at(total, _filled(key, indices), a)
     return total
+
+
+def _reads_once(key: Any) -> bool:
+    """Tell whether a key reads no element twice: one of numbers and slices alone does not."""
+    parts = key if isinstance(key, tuple) else (key,)
+    return all(part is None or part is ... or isinstance(part, int | slice) for part in parts)
 
 
 def _gather_back(u: Any, y: Any, a: Any, *indices: Any, key: Any, position: int) -> Any:
