@@ -83,7 +83,7 @@ def _found(graph: nx.MultiDiGraph[str], option: str, node: str) -> str:
     """Return the id of `node`, which may be another name of a leaf."""
     if node in graph:
         return node
-    named = [each for each, names in graph.nodes(data="names") if node in names]
+    named: list[str] = [each for each, names in graph.nodes(data="names") if node in names]
     if named:
         return named[0]
     close = difflib.get_close_matches(str(node), list(graph), n=3, cutoff=0.4)

@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 import networkx as nx
 
 from gradtrace.analysis.explain.amounts import number_of, seed_at, slope
+from gradtrace.analysis.explain.links import Link, links
 from gradtrace.analysis.explain.results import Factor, Meaning, Note, Path, Written
+from gradtrace.analysis.explain.simplify import simplified
 from gradtrace.analysis.explain.symbols import Symbols
-from gradtrace.analysis.explain.terms import Link, Reader, links, placeholder, simplified
+from gradtrace.analysis.explain.terms import Reader, placeholder
 from gradtrace.analysis.explain.tex import words
 from gradtrace.analysis.explain.ways import Step, Ways
 from gradtrace.derivative import LocalDerivative
@@ -157,7 +159,7 @@ class Composer:
             norm=local.norm,
             estimated=local.estimated,
             gain=local.gain,
-            share=math.prod(known) if len(known) == len(shares) else None,
+            share=math.prod(known, start=1.0) if len(known) == len(shares) else None,
             passes=tuple(step.operand for step in link.steps[:-1]),
         )
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import networkx as nx
 import numpy as np
 
 from gradtrace.analysis.explain.constants import constant
+from gradtrace.analysis.explain.links import Link
+from gradtrace.analysis.explain.simplify import simplified, times
 from gradtrace.analysis.explain.ways import Step
 from gradtrace.derivative import LocalDerivative
 from gradtrace.formulas import Row, derivative, find
-from gradtrace.formulas.notation import is_number, names_in, parse, put
+from gradtrace.formulas.notation import names_in, parse, put
 from gradtrace.summary import Summary
 
-__all__ = ["Link", "Reader", "links", "placeholder"]
+__all__ = ["Reader", "placeholder"]
 
 INLINE = frozenset("add sub mul div neg rsub".split())
 """Operations whose result may stand as an expression, where its node has no symbol."""
@@ -28,70 +29,6 @@ DEEPEST = 3
 
 PART = parse("put_back(delta)")
 """What becomes of the gradient of one part of several results."""
-
-
-@dataclass(frozen=True)
-class Link:
-    """A factor of a path: one step, with those next to it that pass a gradient on unchanged."""
-
-    step: Step
-    result: str
-    operand: str
-    hidden: tuple[str, ...]
-    """Nodes near it without a symbol of their own."""
-    steps: tuple[Step, ...]
-    """All steps that it covers."""
-
-
-def links(graph: nx.MultiDiGraph[str], path: tuple[Step, ...]) -> tuple[Link, ...]:
-    """Return the factors of a path, a sum or difference drawn into its neighbour.
-
-    Of the nodes along which a gradient stays the same, one is kept: a sum rather than a term of
-    it, a term rather than a difference.
-    """
-    found: list[tuple[Step, str, str, list[str]]] = []
-    begin, last = path[0].result, path[-1].operand
-    above: list[str] = []
-    run = [begin]
-    pending: Step | None = None
-    for step in path:
-        if _passes(graph, step):
-            run.append(step.operand)
-            continue
-        kept = begin if pending is None else max(run, key=lambda node: _worth(graph, node))
-        unnamed = [node for node in run if node != kept]
-        if pending is not None:
-            found.append((pending, begin, kept, [*above, *unnamed]))
-        begin, above = kept, unnamed
-        pending, run = step, [step.operand]
-    unnamed = [node for node in run if node != last]
-    if pending is None:
-        pending, unnamed = path[-1], unnamed[1:]
-    found.append((pending, begin, last, [*above, *unnamed]))
-    places = {step.operand: index + 1 for index, step in enumerate(path)}
-    return tuple(
-        Link(step, result, operand, tuple(hidden), path[places.get(result, 0) : places[operand]])
-        for step, result, operand, hidden in found
-    )
-
-
-def _passes(graph: nx.MultiDiGraph[str], step: Step) -> bool:
-    """Tell whether a step is the identity, from a term to a sum of the same shape."""
-    local: LocalDerivative = step.data["local_derivative"]
-    row = find(graph.nodes[step.result]["op"])
-    if row is None or row.ops[0] not in ("add", "sub") or local.result_shape != local.operand_shape:
-        return False
-    if local.exact:
-        return local.structure == "identity"
-    symbol = row.symbol(step.data["operand"])
-    unchanged = local.gain is None or math.isclose(local.gain, 1.0, rel_tol=1e-5)
-    return unchanged and (row.ops[0], symbol) != ("sub", "y")
-
-
-def _worth(graph: nx.MultiDiGraph[str], node: str) -> int:
-    op = graph.nodes[node]["op"]
-    row = find(op)
-    return {"add": 2, "sub": 0}.get(row.ops[0] if row else "", 1)
 
 
 def placeholder(number: int) -> str:
@@ -132,7 +69,7 @@ class Reader:
         if not _fits(slope, local):
             return None
         delta: ast.expr = ast.Name("delta")
-        whole = _times(delta, slope)
+        whole = times(delta, slope)
         if math.prod(local.result_shape) != math.prod(local.operand_shape):
             return ast.Call(ast.Name("sum"), [whole], [])
         return whole
@@ -243,70 +180,3 @@ def _expression(row: Row, symbol: str) -> ast.expr:
 def _primed(sign: str) -> str:
     letter = {"σ": r"\sigma"}.get(sign, rf"\operatorname{{{sign}}}")
     return f"{letter}'"
-
-
-def _times(delta: ast.expr, slope: ast.expr) -> ast.expr:
-    """Return the product of a gradient with a derivative, numbers first."""
-    if isinstance(slope, ast.BinOp) and isinstance(slope.op, ast.Mult) and is_number(slope.left):
-        delta, slope = ast.BinOp(slope.left, ast.Mult(), delta), slope.right
-    return simplified(ast.BinOp(delta, ast.Mult(), slope))
-
-
-def _spread_number(node: ast.expr) -> ast.expr | None:
-    """Return the number that `node` is a copy of in every element."""
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and is_number(node.right):
-        inner = _spread_number(node.left)
-        return None if inner is None else ast.BinOp(inner, ast.Div(), node.right)
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult) and is_number(node.left):
-        inner = _spread_number(node.right)
-        return None if inner is None else _product(node.left, inner)
-    spread = isinstance(node, ast.Call) and getattr(node.func, "id", "") == "spread"
-    return node.args[0] if spread and is_number(node.args[0]) else None  # type: ignore[attr-defined]
-
-
-def _product(left: ast.expr, right: ast.expr) -> ast.expr:
-    """Return the product of two numbers as one fraction."""
-    if isinstance(right, ast.BinOp) and isinstance(right.op, ast.Div):
-        return ast.BinOp(_product(left, right.left), ast.Div(), right.right)
-    if isinstance(left, ast.Constant) and isinstance(right, ast.Constant):
-        return ast.Constant(left.value * right.value)  # type: ignore[operator]
-    return ast.BinOp(left, ast.Mult(), right)
-
-
-class _Simplify(ast.NodeTransformer):
-    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
-        self.generic_visit(node)
-        left, right, op = node.left, node.right, node.op
-        if isinstance(op, ast.Mult) and not is_number(right):
-            left = _spread_number(left) or left
-            node = ast.BinOp(left, op, right)
-        if isinstance(op, ast.Mult) and _is(left, 1):
-            return right
-        if isinstance(op, ast.Mult | ast.Div | ast.Pow) and _is(right, 1):
-            return left
-        if isinstance(op, ast.Mult) and (_is(left, -1) or _is(right, -1)):
-            return ast.UnaryOp(ast.USub(), right if _is(left, -1) else left)
-        if isinstance(op, ast.Add | ast.Sub) and _is(right, 0):
-            return left
-        if isinstance(op, ast.Sub) and isinstance(left, ast.Constant):
-            return _difference(node)
-        return node
-
-
-def _difference(node: ast.BinOp) -> ast.expr:
-    numbers = [getattr(side, "value", None) for side in (node.left, node.right)]
-    if all(isinstance(number, int | float) for number in numbers):
-        return ast.Constant(numbers[0] - numbers[1])  # type: ignore[operator]
-    return node
-
-
-def _is(node: ast.expr, number: int) -> bool:
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        return _is(node.operand, -number)
-    return isinstance(node, ast.Constant) and node.value == number
-
-
-def simplified(expression: ast.expr) -> ast.expr:
-    """Return `expression` without factors of 1."""
-    result: ast.expr = _Simplify().visit(ast.parse(ast.unparse(expression), mode="eval").body)
-    return result
