@@ -140,36 +140,31 @@ def _by_operands(
     right: list[str],
     found: Alignment,
 ) -> None:
-    waiting: dict[Hashable, list[str]] = defaultdict(list)
+    waiting: dict[Hashable, dict[str, None]] = defaultdict(dict)
     for node in right:
-        if not is_leaf(b.nodes[node]):
-            first = next(iter(sorted(b.in_edges(node, keys=True), key=lambda e: e[2])), None)
-            waiting[first[0] if first else None].append(node)
+        if node not in found.back and not is_leaf(b.nodes[node]):
+            operands = [(u, k) for u, _, k in b.in_edges(node, keys=True)]
+            waiting[operation(b.nodes[node].get("op")), *sorted(operands)][node] = None
     for node in left:
         if node in found.forth or is_leaf(a.nodes[node]):
             continue
-        operands = [(found.forth.get(u), k) for u, _, k in sorted(a.in_edges(node, keys=True))]
-        if not operands or any(operand is None for operand, _ in operands):
-            continue
-        first = min(operands, key=lambda pair: pair[1])[0]
-        fitting = [
-            other
-            for other in waiting[first]
-            if other not in found.back
-            and _alike(a.nodes[node], b.nodes[other])
-            and sorted((u, k) for u, _, k in b.in_edges(other, keys=True)) == sorted(operands)
-        ]
+        uses = [(found.forth.get(u, ""), k) for u, _, k in a.in_edges(node, keys=True)]
+        fitting = waiting[operation(a.nodes[node].get("op")), *sorted(uses)] if uses else {}
         if fitting:
             other = _closest(node, a.nodes[node], fitting, b)
+            del fitting[other]
             found.pair(node, other, "id" if other == node else "structure")
 
 
-def _closest(node: str, data: dict[str, Any], fitting: list[str], b: nx.MultiDiGraph[str]) -> str:
+def _closest(
+    node: str, data: dict[str, Any], fitting: dict[str, None], b: nx.MultiDiGraph[str]
+) -> str:
     """Return the one with the same id, else with the same scope, else the first."""
     if node in fitting:
         return node
     scope = data.get("scope")
-    return next((other for other in fitting if b.nodes[other].get("scope") == scope), fitting[0])
+    scoped = (other for other in fitting if b.nodes[other].get("scope") == scope)
+    return next(scoped, next(iter(fitting)))
 
 
 def _by_neighbour(

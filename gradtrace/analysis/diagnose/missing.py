@@ -109,11 +109,7 @@ def _why_cut(graph: nx.MultiDiGraph[str], cut: Edge) -> tuple[str, str]:
 
 def _unseen(graph: nx.MultiDiGraph[str]) -> Iterator[Report]:
     """Yield parameters of the model that are in no call of the graph."""
-    parameters = graph.graph.get("parameters")
-    if parameters is None:
-        if any(kind == "parameter" for _, kind in graph.nodes(data="kind")):
-            yield Undetermined(RULE, "parameters that no call used: the graph does not list them")
-        return
+    parameters = graph.graph.get("parameters", {})
     seen = {name for _, names in graph.nodes(data="names") for name in names or ()}
     for name, wants in parameters.items():
         if name not in seen:
