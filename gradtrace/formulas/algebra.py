@@ -176,7 +176,14 @@ ROWS = (
         b="cross(delta, a)",
         reference="the triple product: (da × b)·δ = (b × δ)·da",
     ),
-    tensor("trace", "trace(A)", "A:self,input,0", A="delta * I", reference=f"{COOKBOOK}, eq. (99)"),
+    tensor(
+        "trace",
+        "trace(A)",
+        "A:self,input,0",
+        A="delta * I",
+        reference=f"{COOKBOOK}, eq. (99)",
+        where="I: the identity",
+    ),
     tensor(
         "det linalg_det",
         "det(A)",
@@ -211,7 +218,7 @@ ROWS = (
         "A:self,input,0,A",
         A="-(y.T @ delta @ y.T) + (I - A @ y) @ delta.T @ S + y.T @ y @ delta.T @ (I - y @ A)",
         reference="Golub & Pereyra 1973, The differentiation of pseudo-inverses, eq. (4.12)",
-        where="S = y yᵀ",
+        where="S = y yᵀ; I: the identity",
     ),
     tensor(
         "solve linalg_solve",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 import gradtrace
 from gradtrace.errors import OptionError
@@ -99,6 +100,26 @@ def test_a_formula_that_does_not_fit_the_call_is_not_shown() -> None:
 
     assert "(no formula)" in str(graph.explain("y"))
     assert "(no formula)" not in str(graph.explain("x"))
+
+
+@pytest.mark.parametrize(
+    ("call", "shown"),
+    [
+        (lambda x: nn.functional.gelu(x), True),
+        (lambda x: nn.functional.gelu(x, approximate="tanh"), False),
+        (lambda x: nn.functional.softplus(x), True),
+        (lambda x: nn.functional.batch_norm(x, torch.zeros(4), torch.ones(4), training=True), True),
+        (lambda x: nn.functional.batch_norm(x, torch.zeros(4), torch.ones(4)), False),
+        (lambda x: nn.functional.relu(x.where(x > 0, torch.zeros(()))), True),  # at its kink
+    ],
+)
+def test_only_a_formula_that_gives_the_recorded_derivative_is_shown(call: Any, shown: bool) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(8, 4, requires_grad=True)
+    with gradtrace.trace(keep="all", derivatives="exact") as graph:
+        call(x).pow(3).sum().backward()
+
+    assert ("(no formula)" not in str(graph.explain("x"))) == shown
 
 
 def test_it_is_the_same_after_saving(tmp_path: Path) -> None:

@@ -29,9 +29,6 @@ __all__ = ["Composer", "Path"]
 LONGEST = 110
 """Characters of a formula that is still read as one."""
 
-CHAIN = 12
-"""Factors up to which all of them are written in one equation."""
-
 MEASURES = frozenset("mean sum pow square abs neg mul div sub sqrt log".split())
 """Operations between a prediction and a loss."""
 
@@ -125,7 +122,7 @@ class Composer:
             for part in text.split("; "):
                 name, sign, meaning = part.partition(": ")
                 if sign:
-                    notes.append(Note(Written(name, written_name(name)[1]), _words(meaning)))
+                    notes.append(Note(Written(*written_name(name)), _words(meaning)))
                 else:
                     op = self._graph.nodes[link.step.result]["op"]
                     notes.append(Note(_words(op), _words(part)))

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import networkx as nx
-import numpy as np
 
 from gradtrace.analysis.explain.constants import constant
 from gradtrace.analysis.explain.links import Link
 from gradtrace.analysis.explain.simplify import simplified, times
+from gradtrace.analysis.explain.verify import agrees
 from gradtrace.analysis.explain.ways import Step
 from gradtrace.derivative import LocalDerivative
 from gradtrace.formulas import Row, derivative, find
@@ -45,14 +45,14 @@ class Reader:
         """Derivatives that are written by the letter of their function: σ'."""
         self.places: dict[str, str] = {}
         """Nodes by the name that stands for them."""
+        self._rows: dict[int, tuple[Row, str] | tuple[None, None]] = {}
 
     def number(self, link: Link) -> ast.expr | None:
         """Return the derivative of a number by a number."""
         row, symbol = self._row(link.step)
         if row is None or symbol is None or row.pullbacks is not None:
             return None
-        slope = self._elementwise(row, symbol, link)
-        return slope if _fits(slope, link.step.data["local_derivative"]) else None
+        return self._elementwise(row, symbol, link)
 
     def pullback(self, link: Link) -> ast.expr | None:
         """Return what the factor makes of `delta`, None where there is no formula."""
@@ -66,8 +66,6 @@ class Reader:
             return None if text is None else self._filled(row, parse(text), link)
         slope = self._elementwise(row, symbol, link)
         local: LocalDerivative = link.step.data["local_derivative"]
-        if not _fits(slope, local):
-            return None
         delta: ast.expr = ast.Name("delta")
         whole = times(delta, slope)
         if math.prod(local.result_shape) != math.prod(local.operand_shape):
@@ -86,13 +84,24 @@ class Reader:
             return None
         return row.sign, self._filled(row, _expression(row, symbol), link)
 
-    def _row(self, step: Step) -> tuple[Row | None, str | None]:
-        data = self._graph.nodes[step.result]
+    def _row(self, step: Step) -> tuple[Row, str] | tuple[None, None]:
+        """Return the row of a step with the operand's symbol, if it gives what was recorded."""
+        if id(step.data) not in self._rows:
+            self._rows[id(step.data)] = self._found(step)
+        return self._rows[id(step.data)]
+
+    def _found(self, step: Step) -> tuple[Row, str] | tuple[None, None]:
         local: LocalDerivative = step.data["local_derivative"]
-        if data["kind"] != "call" or not isinstance(local.rule, tuple) or self._complex(step):
+        is_call = self._graph.nodes[step.result]["kind"] == "call"
+        if not is_call or not isinstance(local.rule, tuple) or self._complex(step):
             return None, None
         row = find(local.rule[0])
-        return row, row.symbol(local.rule[1]) if row else None
+        symbol = row.symbol(local.rule[1]) if row else None
+        if row is None or symbol is None:
+            return None, None
+        operands = self._operands(row, step.result)
+        values = {name: self._graph.nodes[node]["value"] for name, node in operands.items()}
+        return (row, symbol) if agrees(row, symbol, values, local) else (None, None)
 
     def _complex(self, step: Step) -> bool:
         """Tell whether a step is one of complex numbers, of which no row speaks."""
@@ -150,27 +159,6 @@ class Reader:
         value: Any = self._graph.nodes[call]["value"]
         known = [each if isinstance(each, Summary) else None for each in (first, value)]
         return known[0], known[1]
-
-
-def _fits(slope: ast.expr, local: LocalDerivative) -> bool:
-    """Tell whether a formula that is a number is the number that was recorded.
-
-    A call can have arguments that its row does not speak of: `add(x, y, alpha=2)`.
-    """
-    number = _number(slope)
-    if number is None or not local.exact or local.structure in ("dense", "zero"):
-        return True
-    found = 1.0 if local.array is None else np.asarray(local.array)
-    return bool(np.allclose(found, number, rtol=1e-3))
-
-
-def _number(node: ast.expr) -> float | None:
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        inner = _number(node.operand)
-        return None if inner is None else -inner
-    if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
-        return float(node.value)
-    return None
 
 
 def _expression(row: Row, symbol: str) -> ast.expr:
