@@ -94,7 +94,7 @@ def align(a: nx.MultiDiGraph[str], b: nx.MultiDiGraph[str]) -> Alignment:
     left, right = in_run_order(a), in_run_order(b)
     same = [node for node in left if node in b and _alike(a.nodes[node], b.nodes[node])]
     for node in same:
-        if is_leaf(a.nodes[node]):
+        if is_leaf(a.nodes[node]) and _shape(a, node) == _shape(b, node):
             found.pair(node, node, "id")
     _by_alias(a, b, found)
     if not any(is_leaf(a.nodes[node]) for node in found.forth):
@@ -105,6 +105,9 @@ def align(a: nx.MultiDiGraph[str], b: nx.MultiDiGraph[str]) -> Alignment:
         if len(found.forth) == before:
             break
     _by_order(a, b, left, right, found)
+    for node in same:
+        if node not in found.forth and node not in found.back:
+            found.pair(node, node, "id")
     _grow(a, b, left, right, found)
     _by_value(a, b, left, right, found)
     return found
