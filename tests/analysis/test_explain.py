@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -120,6 +121,37 @@ def test_only_a_formula_that_gives_the_recorded_derivative_is_shown(call: Any, s
         call(x).pow(3).sum().backward()
 
     assert ("(no formula)" not in str(graph.explain("x"))) == shown
+
+
+@pytest.mark.parametrize(
+    ("loss", "first"),
+    [
+        (nn.functional.mse_loss, "2(y − t)"),
+        (nn.functional.l1_loss, "sign(y − t)"),
+        (lambda y, t: (y - t).pow(2).mean(), "1 · 2(y − t)"),
+        (lambda y, t: (t - y).square().sum(), "1 · 2d · (−1)"),
+    ],
+)
+def test_losses_of_numbers(loss: Any, first: str) -> None:
+    w, x, t = number(0.5, requires_grad=True), number(2.0), number(0.3)
+    with gradtrace.trace(keep="all", derivatives="exact") as graph:
+        loss(torch.tanh(w) * x, t).backward()
+    explanation = graph.explain("w")
+
+    assert f"= {first} · x · tanh'(w)\n" in str(explanation)
+    product = np.prod([factor.value for factor in explanation.factors])
+    assert product == pytest.approx(explanation.value.mean)
+
+
+def test_an_astronomical_number_is_written_short() -> None:
+    x = number(1.0, requires_grad=True)
+    with gradtrace.trace() as graph:
+        y = x
+        for _ in range(100):
+            y = y + y
+        y.backward()
+
+    assert "the sum over 1.3·10³⁰ paths" in str(graph.explain("x"))
 
 
 def test_it_is_the_same_after_saving(tmp_path: Path) -> None:

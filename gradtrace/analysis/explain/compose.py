@@ -29,7 +29,7 @@ __all__ = ["Composer", "Path"]
 LONGEST = 110
 """Characters of a formula that is still read as one."""
 
-MEASURES = frozenset("mean sum pow square abs neg mul div sub sqrt log".split())
+MEASURES = frozenset("mean sum pow square abs neg sub sqrt log".split())
 """Operations between a prediction and a loss."""
 
 PLAIN = frozenset("Abs exp log sum softmax sigma sign max min norm sqrt outer".split())

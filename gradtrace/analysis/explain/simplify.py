@@ -6,7 +6,40 @@ import ast
 
 from gradtrace.formulas.notation import is_number
 
-__all__ = ["simplified", "times"]
+__all__ = ["of_numbers", "simplified", "times"]
+
+SAME = frozenset("spread sum mean reshape copy convert swap".split())
+"""Functions that leave a number what it is."""
+
+
+def of_numbers(expression: ast.expr) -> ast.expr:
+    """Return what `expression` is where every value is one number.
+
+    >>> from gradtrace.formulas.notation import parse
+    >>> ast.unparse(of_numbers(parse("2 / 1 * 1 * (x - t) + spread(1)")))
+    '2 * (x - t) + 1'
+    """
+    copied = ast.parse(ast.unparse(expression), mode="eval").body
+    return simplified(_OfNumbers().visit(copied))
+
+
+class _OfNumbers(ast.NodeTransformer):
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        same = isinstance(node.func, ast.Name) and node.func.id in SAME
+        return node.args[0] if same else node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        self.generic_visit(node)
+        return node.value if node.attr == "T" else node
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        self.generic_visit(node)
+        return ast.BinOp(node.left, ast.Mult(), node.right) if _is_matrices(node) else node
+
+
+def _is_matrices(node: ast.BinOp) -> bool:
+    return isinstance(node.op, ast.MatMult)
 
 
 def times(delta: ast.expr, slope: ast.expr) -> ast.expr:

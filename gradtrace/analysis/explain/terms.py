@@ -11,7 +11,7 @@ import networkx as nx
 
 from gradtrace.analysis.explain.constants import constant
 from gradtrace.analysis.explain.links import Link
-from gradtrace.analysis.explain.simplify import simplified, times
+from gradtrace.analysis.explain.simplify import of_numbers, simplified, times
 from gradtrace.analysis.explain.verify import agrees
 from gradtrace.analysis.explain.ways import Step
 from gradtrace.derivative import LocalDerivative
@@ -50,9 +50,15 @@ class Reader:
     def number(self, link: Link) -> ast.expr | None:
         """Return the derivative of a number by a number."""
         row, symbol = self._row(link.step)
-        if row is None or symbol is None or row.pullbacks is not None:
+        if row is None or symbol is None:
             return None
-        return self._elementwise(row, symbol, link)
+        if row.pullbacks is None:
+            return self._elementwise(row, symbol, link)
+        text = row.pullbacks.get(symbol)
+        if text is None:
+            return None
+        alone = put(parse(text), {"delta": ast.Constant(1), "n": ast.Constant(1)})
+        return self._filled(row, of_numbers(alone), link)
 
     def pullback(self, link: Link) -> ast.expr | None:
         """Return what the factor makes of `delta`, None where there is no formula."""

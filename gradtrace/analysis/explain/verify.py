@@ -28,8 +28,8 @@ ELEMENTWISE = ("identity", "scaled", "diagonal")
 LARGEST = 4096
 """Elements up to which a formula is evaluated at each."""
 
-TOLERANCE = 1e-3
-"""How far a formula may be off, relative: a hundred times what float32 rounds."""
+TOLERANCES = {"float64": 1e-6, "float32": 2e-5}
+"""How far a formula may be off, relative to the largest; other types are coarser."""
 
 KINKS = 0.9
 """Part of the elements at which it must hold: at a kink, any slope between is right."""
@@ -58,7 +58,7 @@ def agrees(row: Row, symbol: str, values: Mapping[str, object], local: LocalDeri
             found = np.broadcast_to(np.asarray(function(*known), np.float64), slopes.shape)
         except (NameError, TypeError, ValueError):  # a function that NumPy does not have
             return True
-    close = np.isclose(found, slopes, rtol=TOLERANCE, atol=TOLERANCE * _scale(slopes))
+    close = np.isclose(found, slopes, rtol=0.0, atol=_tolerance(values) * _scale(slopes))
     return bool(np.mean(close | ~np.isfinite(slopes)) >= KINKS)
 
 
@@ -79,6 +79,11 @@ def _elements(value: object, shape: tuple[int, ...]) -> Array | None:
         return np.broadcast_to(elements.astype(np.float64), shape)
     except ValueError:
         return None
+
+
+def _tolerance(values: Mapping[str, object]) -> float:
+    known = [value for value in values.values() if isinstance(value, Summary)]
+    return max((TOLERANCES.get(value.dtype, 0.05) for value in known), default=0.05)
 
 
 def _scale(slopes: Array) -> float:
