@@ -14,6 +14,8 @@ from gradtrace.summary import Summary
 
 __all__ = ["find_saturated"]
 
+FUSED = ("scaled_dot_product_attention", "multi_head_attention_forward")
+
 SOFTMAXES = ("softmax", "_softmax", "softmin", "gumbel_softmax")
 
 
@@ -22,6 +24,9 @@ def find_saturated(graph: nx.MultiDiGraph[str], thresholds: Thresholds) -> Itera
 
     The mean slope follows from mean and root mean square of the result, which every summary has.
     """
+    for node, op in graph.nodes(data="op"):
+        if op in FUSED:
+            yield Undetermined("saturated", f"the softmax inside {op} is not recorded", (node,))
     calls = [(node, op) for node, op in graph.nodes(data="op") if op in SLOPES]
     trunk = trunk_of(graph) if calls else None
     for node, op in calls:
