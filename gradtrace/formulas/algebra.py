@@ -96,10 +96,10 @@ ROWS = (
     ),
     tensor(
         "dot vdot",
-        "sum(a * b)",
-        "a:self,input,0 b:tensor,other,1",
-        a="delta * b",
-        b="delta * a",
+        "sum(u * v)",
+        "u:self,input,0 v:tensor,other,1",
+        u="delta * v",
+        v="delta * u",
         reference=f"{COOKBOOK}, eq. (69)",
     ),
     tensor(
@@ -187,7 +187,7 @@ ROWS = (
     tensor(
         "det linalg_det",
         "det(A)",
-        "A:self,input,0,A",
+        "A:self,input,0,A,a",
         A="delta * y * A.inv.T",
         reference=f"{COOKBOOK}, eq. (49)",
     ),
@@ -201,21 +201,21 @@ ROWS = (
     tensor(
         "slogdet linalg_slogdet",
         "log(Abs(det(A)))",
-        "A:self,input,0,A",
+        "A:self,input,0,A,a",
         A="second(delta) * A.inv.T",
         reference=f"{COOKBOOK}, eq. (57)",
     ),
     tensor(
         "inverse inv linalg_inv",
         "A.inv",
-        "A:self,input,0,A",
+        "A:self,input,0,A,a",
         A="-(y.T @ delta @ y.T)",
         reference=f"{GILES}, 2.2.3",
     ),
     tensor(
         "pinverse linalg_pinv",
         "pinv(A)",
-        "A:self,input,0,A",
+        "A:self,input,0,A,a",
         A="-(y.T @ delta @ y.T) + (I - A @ y) @ delta.T @ S + y.T @ y @ delta.T @ (I - y @ A)",
         reference="Golub & Pereyra 1973, The differentiation of pseudo-inverses, eq. (4.12)",
         where="S = y yᵀ; I: the identity",
@@ -223,7 +223,7 @@ ROWS = (
     tensor(
         "solve linalg_solve",
         "A.inv @ B",
-        "A:A,self,0 B:B,other,1",
+        "A:A,self,0,a B:B,other,1,b",
         A="-(A.inv.T @ delta @ y.T)",
         B="A.inv.T @ delta",
         reference=f"{GILES}, 2.3.1",
@@ -239,14 +239,14 @@ ROWS = (
     tensor(
         "matrix_power linalg_matrix_power",
         "A @ A @ A",
-        "A:self,input,0,A",
+        "A:self,input,0,A,a",
         A="delta @ A.T @ A.T + A.T @ delta @ A.T + A.T @ A.T @ delta",
         reference=f"{GILES}, 2.2.2; shown for the third power",
     ),
     tensor(
         "cholesky linalg_cholesky",
         "chol(A)",
-        "A:self,input,0,A",
+        "A:self,input,0,A,a",
         A="sym(y.inv.T @ phi(y.T @ delta) @ y.inv)",
         reference="Murray 2016, Differentiation of the Cholesky decomposition, eq. (10)",
         where="phi: the lower triangle with its diagonal halved; sym(S) = (S + Sᵀ)/2",
@@ -254,7 +254,7 @@ ROWS = (
     tensor(
         "linalg_eigvalsh",
         "eigenvalues(A)",
-        "A:self,input,A,0",
+        "A:self,input,A,0,a",
         A="V @ diag(delta) @ V.T",
         reference=f"{GILES}, 3.1",
         where="V: the eigenvectors",
@@ -262,7 +262,7 @@ ROWS = (
     tensor(
         "linalg_svdvals",
         "singular_values(A)",
-        "A:self,input,A,0",
+        "A:self,input,A,0,a",
         A="U @ diag(delta) @ V.T",
         reference=f"{GILES}, 3.2",
         where="U, V: the singular vectors",

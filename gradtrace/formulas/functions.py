@@ -54,7 +54,7 @@ ROWS = (
     elementwise("sign sgn", "k", where=STEP),
     elementwise("floor", "k", where=STEP),
     elementwise("ceil", "k", where=STEP),
-    elementwise("round", "k", where=STEP),
+    elementwise("round rint", "k", where=STEP),
     elementwise("trunc fix", "k", where=STEP),
     elementwise("frac", "x - k", where="k = trunc(x), locally constant"),
     elementwise(
