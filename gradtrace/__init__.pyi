@@ -10,11 +10,11 @@ from .analysis.diagnose import Thresholds as Thresholds
 from .analysis.diagnose import diagnose as diagnose
 from .analysis.diff import Difference as Difference
 from .analysis.diff import diff as diff
+from .analysis.explain import Explanation as Explanation
+from .analysis.explain import explain as explain
 from .analysis.paths import Path as Path
 from .analysis.paths import Paths as Paths
 from .analysis.paths import paths as paths
-from .analysis.explain import Explanation as Explanation
-from .analysis.explain import explain as explain
 from .capture import trace as trace
 from .derivative import LocalDerivative as LocalDerivative
 from .errors import BackendError as BackendError

@@ -13,9 +13,9 @@ import networkx as nx
 from gradtrace import files, render
 from gradtrace.analysis.check import Check, check
 from gradtrace.analysis.collapse import collapse
-from gradtrace.analysis.explain import Explanation, explain
 from gradtrace.analysis.diagnose import Diagnosis, Rule, Thresholds, diagnose
 from gradtrace.analysis.diff import Difference, diff
+from gradtrace.analysis.explain import Explanation, explain
 from gradtrace.analysis.paths import Paths, paths
 from gradtrace.building import build
 from gradtrace.errors import GraphNotReadyError

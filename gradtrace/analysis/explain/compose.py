@@ -29,8 +29,11 @@ __all__ = ["Composer", "Path"]
 LONGEST = 110
 """Characters of a formula that is still read as one."""
 
-MEASURES = frozenset("mean sum pow square abs neg sub sqrt log".split())
-"""Operations between a prediction and a loss."""
+MEASURES = frozenset(
+    "mean sum pow square abs neg sub sqrt log view reshape flatten squeeze transpose permute"
+    " getitem contiguous float to".split()
+)
+"""Operations that may stand between a prediction and a loss."""
 
 PLAIN = frozenset("Abs exp log sum softmax sigma sign max min norm sqrt outer".split())
 """Functions that need no explanation."""
