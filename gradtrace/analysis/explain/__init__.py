@@ -44,8 +44,9 @@ def explain(
 
     Several paths add up, the largest first. Where every factor is known (`derivatives="exact"`,
     or numbers), what each path carries is computed, for the 64 that weigh most at the fan-outs;
-    else its share is the product of what came back along each use at the fan-outs. Raises `OptionError` for a node that the graph does not
-    have.
+    else its share is the product of what came back along each use at the fan-outs.
+
+    Raises `OptionError` for a node that the graph does not have.
     """
     require_choice("form", form, FORMS)
     if type(top) is not int or top < 1:
