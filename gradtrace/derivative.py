@@ -62,7 +62,7 @@ class LocalDerivative:
 
     @property
     def formula(self) -> sympy.Expr | str | None:
-        """The derivative in symbols; None where no formula is known.
+        """The derivative in symbols, for usual arguments of the call; None where none is known.
 
         A SymPy expression in the operands for an elementwise operation; else LaTeX that says what
         the pullback makes of the upstream gradient δ. See `gradtrace.formulas`.

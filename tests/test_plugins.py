@@ -86,6 +86,21 @@ def test_its_renderer_draws_its_format(site: Path, tmp_path: Path) -> None:
     assert "- add < 2" in lines
 
 
+def test_its_rule_diagnoses(site: Path) -> None:
+    program = TRACE + "print([(f.rule, f.node) for f in graph.diagnose() if f.rule == 'even'])"
+    assert output(site, program) == "[('even', 'input_2'), ('even', 'mul_2')]\n"
+    assert listed(site)["even"] == {
+        "kind": "rule",
+        "name": "even",
+        "from": "gradtrace-abacus",
+        "state": "works",
+        "serves": ["even numbers"],
+        "error": None,
+    }
+    assert listed(site)["odd"]["state"] == "broken"
+    assert "it is no rule; help('gradtrace.analysis.diagnose" in listed(site)["odd"]["error"]
+
+
 def test_its_graphs_are_saved_and_loaded(site: Path, tmp_path: Path) -> None:
     file = str(tmp_path / "sum.gradtrace")
     program = TRACE + f"graph.save({file!r}); print(str(gradtrace.load({file!r})) == str(graph))"

@@ -11,62 +11,17 @@ from typing import Any
 import networkx as nx
 
 from gradtrace.analysis.agreement import Tolerance, finite, judge_statistics, tolerance_of
+from gradtrace.analysis.correspondences import operation
 from gradtrace.analysis.diagnose.trunk import is_leaf
 from gradtrace.analysis.flow import in_run_order, norm_of, parts_of
 
-__all__ = ["Alignment", "align", "operation"]
+__all__ = ["Alignment", "align"]
 
 ROUNDS = 4
 """How often what was aligned lately helps to align its neighbours."""
 
 NEAR = 64
 """Nodes of about the same norm among which one of the same value is looked for."""
-
-CORRESPONDENCES = """
-    add iadd add_ radd
-    sub isub sub_ subtract
-    rsub rsubtract
-    mul imul mul_ rmul multiply
-    div div_ truediv true_divide divide itruediv
-    pow pow_ power float_power
-    neg negative neg_
-    matmul mm bmm dot addmm __matmul__
-    exp exp_
-    log log_
-    abs absolute
-    relu relu_ threshold
-    sigmoid sigmoid_ expit
-    tanh tanh_
-    sum nansum
-    mean average
-    amax max
-    amin min
-    t transpose T mT permute swapaxes numpy_t moveaxis
-    reshape view flatten ravel unsafe_view _unsafe_view
-    getitem item select slice take
-    cat concatenate concat
-    where select_where
-    square squared
-    softmax _softmax
-    log_softmax _log_softmax
-    layer_norm native_layer_norm
-    batch_norm native_batch_norm
-    clamp clip
-    to _to_copy astype float half bfloat16 double
-"""
-"""Operations that engines, or details of one engine, spell differently: a line for each."""
-
-_SPELLED = {name: line.split()[0] for line in CORRESPONDENCES.split("\n") if line.split()
-            for name in line.split()}  # fmt: skip
-
-
-def operation(op: object) -> str:
-    """Return an operation by the name that stands for all of its spellings.
-
-    >>> operation("multiply"), operation("relu_"), operation("conv2d")
-    ('mul', 'relu', 'conv2d')
-    """
-    return _SPELLED.get(str(op), str(op))
 
 
 @dataclass
@@ -94,7 +49,7 @@ def align(a: nx.MultiDiGraph[str], b: nx.MultiDiGraph[str]) -> Alignment:
     left, right = in_run_order(a), in_run_order(b)
     same = [node for node in left if node in b and _alike(a.nodes[node], b.nodes[node])]
     for node in same:
-        if is_leaf(a.nodes[node]):
+        if is_leaf(a.nodes[node]) and _shape(a, node) == _shape(b, node):
             found.pair(node, node, "id")
     _by_alias(a, b, found)
     if not any(is_leaf(a.nodes[node]) for node in found.forth):
@@ -105,6 +60,9 @@ def align(a: nx.MultiDiGraph[str], b: nx.MultiDiGraph[str]) -> Alignment:
         if len(found.forth) == before:
             break
     _by_order(a, b, left, right, found)
+    for node in same:
+        if node not in found.forth and node not in found.back:
+            found.pair(node, node, "id")
     _grow(a, b, left, right, found)
     _by_value(a, b, left, right, found)
     return found
@@ -140,36 +98,31 @@ def _by_operands(
     right: list[str],
     found: Alignment,
 ) -> None:
-    waiting: dict[Hashable, list[str]] = defaultdict(list)
+    waiting: dict[Hashable, dict[str, None]] = defaultdict(dict)
     for node in right:
-        if not is_leaf(b.nodes[node]):
-            first = next(iter(sorted(b.in_edges(node, keys=True), key=lambda e: e[2])), None)
-            waiting[first[0] if first else None].append(node)
+        if node not in found.back and not is_leaf(b.nodes[node]):
+            operands = [(u, k) for u, _, k in b.in_edges(node, keys=True)]
+            waiting[operation(b.nodes[node].get("op")), *sorted(operands)][node] = None
     for node in left:
         if node in found.forth or is_leaf(a.nodes[node]):
             continue
-        operands = [(found.forth.get(u), k) for u, _, k in sorted(a.in_edges(node, keys=True))]
-        if not operands or any(operand is None for operand, _ in operands):
-            continue
-        first = min(operands, key=lambda pair: pair[1])[0]
-        fitting = [
-            other
-            for other in waiting[first]
-            if other not in found.back
-            and _alike(a.nodes[node], b.nodes[other])
-            and sorted((u, k) for u, _, k in b.in_edges(other, keys=True)) == sorted(operands)
-        ]
+        uses = [(found.forth.get(u, ""), k) for u, _, k in a.in_edges(node, keys=True)]
+        fitting = waiting[operation(a.nodes[node].get("op")), *sorted(uses)] if uses else {}
         if fitting:
             other = _closest(node, a.nodes[node], fitting, b)
+            del fitting[other]
             found.pair(node, other, "id" if other == node else "structure")
 
 
-def _closest(node: str, data: dict[str, Any], fitting: list[str], b: nx.MultiDiGraph[str]) -> str:
+def _closest(
+    node: str, data: dict[str, Any], fitting: dict[str, None], b: nx.MultiDiGraph[str]
+) -> str:
     """Return the one with the same id, else with the same scope, else the first."""
     if node in fitting:
         return node
     scope = data.get("scope")
-    return next((other for other in fitting if b.nodes[other].get("scope") == scope), fitting[0])
+    scoped = (other for other in fitting if b.nodes[other].get("scope") == scope)
+    return next(scoped, next(iter(fitting)))
 
 
 def _by_neighbour(

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import networkx as nx
-import numpy as np
 
-from gradtrace.analysis.agreement import (
-    TOLERANCES,
-    Array,
-    Outcome,
-    Tolerance,
-    elements_of,
-    finite,
-    judge_elements,
-    judge_statistics,
-    tolerance_of,
-)
+from gradtrace.analysis.agreement import Outcome
 from gradtrace.analysis.alignment import align
-from gradtrace.analysis.flow import in_run_order, norm_of, parts_of, shown
+from gradtrace.analysis.comparison import Limits, judge, pairs, reach, worst
+from gradtrace.analysis.flow import in_run_order, shown
 from gradtrace.analysis.tables import columns
 from gradtrace.errors import OptionError
-from gradtrace.summary import Summary
 from gradtrace.tape import Source
 
 __all__ = ["Difference", "Row", "diff"]
@@ -153,6 +141,7 @@ def diff(
         tolerance: Relative difference up to which tensors are the same; that of the coarser of
             the two types unless told (1e-9 for float64, 1e-4 for float32, 2e-2 for half).
 
+    >>> from gradtrace.summary import Summary
     >>> graph = nx.MultiDiGraph()
     >>> graph.add_node("x", kind="input", value=Summary.of([1.0, 2.0], keep=True))
     >>> other = nx.MultiDiGraph()
@@ -169,7 +158,7 @@ def diff(
     if tolerance is not None and not (tolerance >= 0 and math.isfinite(tolerance)):
         raise OptionError(f"tolerance={tolerance!r} is no relative difference; use 0 or more")
     found = align(a, b)
-    limits = _Limits(a, b, tolerance)
+    limits = Limits(a, b, tolerance)
     rows = [
         _row(a, b, (node, found.forth[node]), found.by[node], limits)
         for node in in_run_order(a)
@@ -182,70 +171,20 @@ def diff(
     )
 
 
-class _Limits:
-    """How far apart two nodes may be: as coarse as the coarsest number that they come from."""
-
-    def __init__(
-        self, a: nx.MultiDiGraph[str], b: nx.MultiDiGraph[str], relative: float | None
-    ) -> None:
-        self.relative = relative
-        self._values = [_coarsest(graph, in_run_order(graph)) for graph in (a, b)]
-        self._all = [max(found.values(), default=FINEST) for found in self._values]
-
-    def of_values(self, pair: tuple[str, str], one: Summary, other: Summary) -> Tolerance:
-        """Return the tolerance of the values of a pair of nodes."""
-        if one.dtype.startswith(WHOLE) and other.dtype.startswith(WHOLE):
-            return FINEST._replace(relative=0.0)
-        found = max(known[node] for known, node in zip(self._values, pair, strict=True))
-        return self._told(found, 0.0)
-
-    def of_gradients(self, reach: float) -> Tolerance:
-        """Return the tolerance of gradients, of which `reach` came together."""
-        found = max(self._all)
-        return self._told(found, found.noise * reach)
-
-    def _told(self, found: Tolerance, noise: float) -> Tolerance:
-        if self.relative is not None:
-            return found._replace(relative=self.relative)
-        return found._replace(
-            floor=max(found.floor, noise), statistic_floor=max(found.statistic_floor, noise)
-        )
-
-
-FINEST = TOLERANCES["float64"]
-
-WHOLE = ("int", "uint", "bool")
-"""How types begin whose numbers are exact."""
-
-
-def _coarsest(graph: nx.MultiDiGraph[str], order: list[str]) -> dict[str, Tolerance]:
-    """Return for each node the tolerance of the coarsest floats among what it depends on."""
-    found: dict[str, Tolerance] = {}
-    for node in order:
-        floats = [
-            part
-            for part in parts_of(graph.nodes[node].get("value"))
-            if not part.dtype.startswith(WHOLE)
-        ]
-        own = tolerance_of(*floats) if floats else FINEST
-        found[node] = max([own, *(found[operand] for operand in graph.predecessors(node))])
-    return found
-
-
 def _row(
     a: nx.MultiDiGraph[str],
     b: nx.MultiDiGraph[str],
     pair: tuple[str, str],
     by: str,
-    limits: _Limits,
+    limits: Limits,
 ) -> Row:
     one, other = pair
     left, right = a.nodes[one], b.nodes[other]
-    values = list(_pairs(left.get("value"), right.get("value")))
-    gradients = list(_pairs(left.get("upstream_gradient"), right.get("upstream_gradient")))
-    value = _worst([_judge(x, y, limits.of_values(pair, x, y)) for x, y in values])
-    tolerance = limits.of_gradients(max(_reach(a, one), _reach(b, other)))
-    gradient = _worst([_judge(x, y, tolerance) for x, y in gradients])
+    values = list(pairs(left.get("value"), right.get("value")))
+    gradients = list(pairs(left.get("upstream_gradient"), right.get("upstream_gradient")))
+    value = worst([judge(x, y, limits.of_values(pair, x, y)) for x, y in values])
+    tolerance = limits.of_gradients(max(reach(a, one), reach(b, other)))
+    gradient = worst([judge(x, y, tolerance) for x, y in gradients])
     lone = [d.get("upstream_gradient") is None for d in (left, right)]
     if lone[0] != lone[1] and a.graph.get("gradients", True) and b.graph.get("gradients", True):
         gradient = Outcome("fail", f"only {'b' if lone[0] else 'a'} has a gradient here")
@@ -262,54 +201,6 @@ def _row(
         "elements" if kept else "summaries",
         reason,
         left.get("source"),
-    )
-
-
-def _pairs(
-    one: Summary | tuple[Summary | None, ...] | None,
-    other: Summary | tuple[Summary | None, ...] | None,
-) -> Iterator[tuple[Summary, Summary]]:
-    lefts = one if isinstance(one, tuple) else (one,)
-    rights = other if isinstance(other, tuple) else (other,)
-    for left, right in zip(lefts, rights, strict=False):
-        if left is not None and right is not None:
-            yield left, right
-
-
-def _judge(one: Summary, other: Summary, tolerance: Tolerance) -> Outcome:
-    if one.shape != other.shape:
-        return Outcome("fail", f"shape {one.shape} against {other.shape}")
-    left, right = elements_of(one), elements_of(other)
-    if left is None or right is None or one.array is None or other.array is None:
-        return judge_statistics(one, other, tolerance)
-    wide = np.result_type(left, right, np.float64)
-    left, right = left.astype(wide), right.astype(wide)
-    scale = np.maximum(np.abs(left), np.abs(right))
-    outcome = judge_elements(left, right, scale, tolerance)
-    if outcome.verdict == "pass" and _unlike(left, right):
-        return Outcome("fail", "NaN in one only")
-    return outcome
-
-
-def _unlike(left: Array, right: Array) -> bool:
-    return bool((np.isnan(left) != np.isnan(right)).any())
-
-
-def _worst(outcomes: list[Outcome]) -> Outcome:
-    if not outcomes:
-        return Outcome("unverifiable")
-    return max(outcomes, key=lambda o: (o.verdict == "fail", finite(o.error) or 0.0))
-
-
-def _reach(graph: nx.MultiDiGraph[str], node: str) -> float:
-    """Return how large the gradients are that came together here, whose rounding is noise."""
-    return max(
-        (
-            norm_of(graph.nodes[result].get("upstream_gradient")) or 0.0
-            for result in graph.successors(node)
-            if parts_of(graph.nodes[result].get("upstream_gradient"))
-        ),
-        default=0.0,
     )
 
 

@@ -178,10 +178,15 @@ def paths(
     source = find(graph, source)
     target = _only_output(graph) if target is None else find(graph, target)
     region = Region.between(graph, source, target)
-    splits = {node: split(graph, node) for node in region.order if node != target}
+    splits = {
+        node: split(graph, node)
+        for node in region.order
+        if node != target and (graph.out_degree(node) > 1 or graph.nodes[node].get("seed"))
+    }
     count = region.count()
     reason = unresolved(graph, region) if count else "no gradient comes back"
-    tried = [] if not count else list(islice(region.strongest(), max(CANDIDATES, 4 * top)))
+    wanted = max(CANDIDATES, 4 * top) if reason is None else 2 * top
+    tried = list(islice(region.strongest(), wanted)) if count else []
     upstream = begin(graph, target)
     if reason is None and upstream is not None:
         whole = altogether(region, upstream)
@@ -230,7 +235,7 @@ def _resolved_rest(whole: Array, told: tuple[Path, ...], count: int) -> Rest:
 def _estimated(
     graph: nx.MultiDiGraph[str], edges: tuple[Edge, ...], parts: dict[Edge | None, float | None]
 ) -> Path:
-    shares = [parts[edge] for edge in edges]
+    shares = [parts.get(edge, 1.0) for edge in edges]
     known = [share for share in shares if share is not None]
     share = math.prod(known) if len(known) == len(shares) else None
     only = edges and all(graph.out_degree(operand) == 1 for operand, _, _ in edges)

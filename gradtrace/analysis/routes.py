@@ -61,7 +61,11 @@ class Region:
         """
         if self.target not in self.uses:
             return
-        ahead = self._best_ahead()
+        costs = {
+            node: [(result, key, _cost(data)) for result, key, data in uses]
+            for node, uses in self.uses.items()
+        }
+        ahead = self._best_ahead(costs)
         tie = 0
         waiting: list[tuple[float, int, float, str, _Link]] = [(0.0, 0, 0.0, self.source, None)]
         while waiting:
@@ -69,20 +73,20 @@ class Region:
             if node == self.target:
                 yield _unrolled(link)
                 continue
-            for result, key, data in self.uses[node]:
+            for result, key, more in costs[node]:
                 tie += 1
-                cost = behind + _cost(data)
+                cost = behind + more
                 entry = (cost + ahead[result], tie, cost, result, ((node, result, key), link))
                 heapq.heappush(waiting, entry)
 
-    def _best_ahead(self) -> dict[str, float]:
+    def _best_ahead(self, costs: dict[str, list[tuple[str, int, float]]]) -> dict[str, float]:
         """Return, for each node, what the strongest way from it to the target costs."""
         ahead = dict.fromkeys(self.order, math.inf)
         ahead[self.target] = 0.0
         for node in reversed(self.order):
             if node != self.target:
                 ahead[node] = min(
-                    (ahead[result] + _cost(data) for result, _, data in self.uses[node]),
+                    (ahead[result] + cost for result, _, cost in costs[node]),
                     default=math.inf,
                 )
         return ahead

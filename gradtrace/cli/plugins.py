@@ -36,12 +36,13 @@ def _plugin_row(plugin: Plugin) -> dict[str, Any]:
     loaded = plugin.loaded
     framework = getattr(loaded, "framework", None)
     error = plugin.error or _broken_promise(plugin)
+    served = getattr(loaded, "formats", None) or [getattr(loaded, "looks_for", None)]
     return {
         "kind": plugin.group.removeprefix("gradtrace.").removesuffix("s"),
         "name": plugin.name,
         "from": plugin.origin,
         "state": "broken" if error else "works",
-        "serves": [framework] if framework else list(getattr(loaded, "formats", ())),
+        "serves": [framework] if framework else [each for each in served if each],
         "error": error,
     }
 

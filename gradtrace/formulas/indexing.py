@@ -44,7 +44,7 @@ ROWS = (
     tensor(
         "scatter",
         "(1 - m) * x + put(v)",
-        "x v:src",
+        "x:self,input v:src",
         x="(1 - m) * delta",
         v="select(delta)",
         reference=INTO,
@@ -53,7 +53,7 @@ ROWS = (
     tensor(
         "select_scatter",
         "(1 - m) * x + put(v)",
-        "x v:src",
+        "x:self,input v:src",
         x="(1 - m) * delta",
         v="select(delta)",
         reference=INTO,
@@ -62,7 +62,7 @@ ROWS = (
     tensor(
         "index_copy",
         "(1 - m) * x + put(v)",
-        "x v:source",
+        "x:self,input v:source",
         x="(1 - m) * delta",
         v="select(delta)",
         reference=INTO,
@@ -71,7 +71,7 @@ ROWS = (
     tensor(
         "masked_scatter",
         "(1 - m) * x + put(v)",
-        "x v:source",
+        "x:self,input v:source",
         x="(1 - m) * delta",
         v="select(delta)",
         reference=INTO,
@@ -80,7 +80,7 @@ ROWS = (
     tensor(
         "index_put",
         "(1 - m) * x + put(v)",
-        "x v:values",
+        "x:self,input v:values",
         x="(1 - m) * delta",
         v="select(delta)",
         reference=INTO,
@@ -95,8 +95,20 @@ ROWS = (
         reference=INTO,
         where="m: 1 where overwritten, else 0",
     ),
-    tensor("scatter_add", "x + put(v)", "x v:src", x="delta", v="select(delta)", reference="a sum"),
     tensor(
-        "index_add", "x + put(v)", "x v:source", x="delta", v="select(delta)", reference="a sum"
+        "scatter_add",
+        "x + put(v)",
+        "x:self,input v:src",
+        x="delta",
+        v="select(delta)",
+        reference="a sum",
+    ),
+    tensor(
+        "index_add",
+        "x + put(v)",
+        "x:self,input v:source",
+        x="delta",
+        v="select(delta)",
+        reference="a sum",
     ),
 )

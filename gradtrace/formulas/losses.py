@@ -69,7 +69,7 @@ ROWS = (
         PAIR,
         x="delta * (softmax(x) - onehot(t)) / n",
         reference=f"{GOODFELLOW}, section 6.2.2.3",
-        where=MEAN,
+        where=f"{MEAN}; without class weights or label smoothing",
     ),
     tensor(
         "nll_loss nll_loss_nd",
@@ -165,6 +165,7 @@ ROWS = (
         a="spread(delta / y) * (a - b + eps)",
         b="-spread(delta / y) * (a - b + eps)",
         reference="the gradient of ‖x‖ is x/‖x‖; p = 2",
+        where="eps: 1e-6 unless told",
     ),
     tensor(
         "triplet_margin_loss",

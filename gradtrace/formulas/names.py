@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-__all__ = ["Names", "subscript", "written_name"]
+__all__ = ["Names", "subscript", "superscript", "written_name"]
 
 Names = Mapping[str, tuple[str, str]]
 """How a name of a formula is written: as text, in LaTeX."""
@@ -18,6 +18,7 @@ GREEK = dict(
     )
 )
 
+SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
@@ -28,6 +29,15 @@ def subscript(number: int) -> str:
     '₁₂'
     """
     return str(number).translate(SUBSCRIPTS)
+
+
+def superscript(number: int | str) -> str:
+    """Write a number as an exponent.
+
+    >>> superscript(-12)
+    '⁻¹²'
+    """
+    return str(number).translate(SUPERSCRIPTS)
 
 
 def written_name(name: str) -> tuple[str, str]:

@@ -10,17 +10,17 @@ CONVOLUTION = (
 INPUTS = "x W:weight b:bias"
 
 
-def _normalization(ops: str, reference: str, inner: str = "g * delta") -> Row:
+def _normalization(ops: str, reference: str, when: str = "") -> Row:
     """Return the row of y = g ⊙ z + b with z = (x − mean)/s and s the standard deviation."""
     return tensor(
         ops,
         "g * z + b",
         "x g:weight b:bias",
-        x=f"({inner} - mean({inner}) - z * mean({inner} * z)) / std",
+        x="(g * delta - mean(g * delta) - z * mean(g * delta * z)) / std",
         g="sum(delta * z)",
         b="sum(delta)",
         reference=reference,
-        where="z = (x − mean(x))/std, std = √(var(x) + ε)",
+        where=f"z = (x − mean(x))/std, std = √(var(x) + ε){when}",
     )
 
 
@@ -59,7 +59,8 @@ ROWS = (
     _normalization("layer_norm native_layer_norm", "Ba et al. 2016, Layer normalization, eq. (4)"),
     _normalization(
         "batch_norm native_batch_norm cudnn_batch_norm",
-        "Ioffe & Szegedy 2015, Batch normalization, section 3; in training",
+        "Ioffe & Szegedy 2015, Batch normalization, section 3",
+        ", in training",
     ),
     _normalization("group_norm native_group_norm", "Wu & He 2018, Group normalization, eq. (1)"),
     _normalization("instance_norm", "Ulyanov et al. 2016, Instance normalization, eq. (2)"),

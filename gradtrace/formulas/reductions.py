@@ -7,6 +7,7 @@ __all__ = ["ROWS"]
 LINEAR = "a sum; its transpose spreads what it is given"
 CHOICE = "a choice of elements is linear where no two are the same"
 MOMENTS = "Ioffe & Szegedy 2015, Batch normalization, section 3"
+CORRECTION = "n: number of elements in each sum; c: the correction, 1 in PyTorch, 0 in NumPy"
 PRODUCT = "the product rule"
 
 ROWS = (
@@ -35,27 +36,31 @@ ROWS = (
     tensor("prod", "prod(x)", x="spread(delta * y) / x", reference=PRODUCT, where="at x ≠ 0"),
     tensor(
         "var",
-        "sum((x - mean(x))**2) / (n - 1)",
-        x="2 / (n - 1) * spread(delta) * (x - mean(x))",
+        "sum((x - mean(x))**2) / (n - c)",
+        x="2 / (n - c) * spread(delta) * (x - mean(x))",
         reference=MOMENTS,
+        where=CORRECTION,
     ),
     tensor(
         "std",
-        "sqrt(sum((x - mean(x))**2) / (n - 1))",
-        x="spread(delta / y) * (x - mean(x)) / (n - 1)",
+        "sqrt(sum((x - mean(x))**2) / (n - c))",
+        x="spread(delta / y) * (x - mean(x)) / (n - c)",
         reference=MOMENTS,
+        where=CORRECTION,
     ),
     tensor(
         "var_mean",
         "var(x), mean(x)",
-        x="2 / (n - 1) * spread(first(delta)) * (x - mean(x)) + spread(second(delta)) / n",
+        x="2 / (n - c) * spread(first(delta)) * (x - mean(x)) + spread(second(delta)) / n",
         reference=MOMENTS,
+        where=CORRECTION,
     ),
     tensor(
         "std_mean",
         "std(x), mean(x)",
-        x="spread(first(delta) / std(x)) * (x - mean(x)) / (n - 1) + spread(second(delta)) / n",
+        x="spread(first(delta) / std(x)) * (x - mean(x)) / (n - c) + spread(second(delta)) / n",
         reference=MOMENTS,
+        where=CORRECTION,
     ),
     tensor("amax", "max(x)", x="spread(delta) * (x == spread(y))", reference=CHOICE),
     tensor("amin", "min(x)", x="spread(delta) * (x == spread(y))", reference=CHOICE),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 __all__ = ["Row", "elementwise", "tensor"]
 
-FIRST = frozenset("self input x a x1 input1 data array logits left 0".split())
+FIRST = frozenset("self input x a x1 input1 data array ary arr logits left 0".split())
 """What frameworks call the first operand."""
 
 SECOND = frozenset("other y b x2 input2 right 1".split())

@@ -32,7 +32,7 @@ ROWS = (
     _back("atleast_1d atleast_2d atleast_3d", "reshape", operands="x:tensors,self,input,0"),
     _back("contiguous", "copy"),
     _back("clone copy", "copy"),
-    _back("to type type_as double float half bfloat16 _to_copy to_copy astype", "convert"),
+    _back("to type type_as double float half bfloat16 _to_copy to_copy astype cast", "convert"),
     tensor("T t H mT mH adjoint", "x.T", "x", x="delta.T", reference=ORTHOGONAL),
     _back("transpose swapaxes swapdims", "swap", operands="x"),
     _back("permute", "permute", "permute_back"),

@@ -7,12 +7,10 @@ import re
 from collections.abc import Mapping
 from typing import ClassVar
 
-from gradtrace.formulas.names import Names, written_name
+from gradtrace.formulas.names import Names, superscript, written_name
 from gradtrace.formulas.notation import is_number
 
 __all__ = ["write"]
-
-SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 SUM, PRODUCT, SIGN, POWER, ATOM = range(5)
 """How tightly an expression binds."""
@@ -184,7 +182,7 @@ class _Text:
     def power(self, node: ast.BinOp) -> Written:
         base, exponent = self.inside(node.left, ATOM), self.write(node.right)[0]
         if re.fullmatch(r"[−]?\d+", exponent):
-            return base + exponent.replace("−", "-").translate(SUPERSCRIPTS), POWER
+            return base + superscript(exponent.replace("−", "-")), POWER
         plain = re.fullmatch(r"\w+", exponent)
         return f"{base}^{exponent if plain else self.parentheses(exponent)}", POWER
 

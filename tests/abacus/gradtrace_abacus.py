@@ -1,4 +1,4 @@
-"""A backend with a renderer, as somebody else would write them for gradtrace."""
+"""A backend with a renderer and a rule, as somebody else would write them for gradtrace."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from gradtrace.analysis.diagnose import Finding, Rule, Thresholds
 from gradtrace.derivative import LocalDerivative
 from gradtrace.render import Figure
 from gradtrace.summary import Summary
 from gradtrace.tape import Call, Leaf, Options, Tape, Use, Value
 
-__all__ = ["AbacusBackend", "OutlineRenderer", "make_strange"]
+__all__ = ["AbacusBackend", "OutlineRenderer", "make_rule", "make_strange"]
 
 
 class AbacusBackend:
@@ -100,6 +101,18 @@ class OutlineRenderer:
         return "\n".join(lines).encode()
 
 
+def make_rule() -> Rule:
+    """Return a rule that notes even numbers."""
+    return Rule("even", "note", "even numbers", _find_even)
+
+
+def _find_even(graph: Any, thresholds: Thresholds) -> Iterator[Finding]:
+    for node, value in graph.nodes(data="value"):
+        if value.mean % 2 == 0:
+            numbers = {"value": value.mean}
+            yield Finding("even", "note", node, None, numbers, "it is even", "add 1")
+
+
 def make_strange() -> object:
-    """Return what is no backend."""
+    """Return what is no backend, and no rule."""
     return object()

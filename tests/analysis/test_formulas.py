@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -250,6 +251,17 @@ def test_a_formula_is_saved_with_its_derivative(tmp_path: Path) -> None:
         derivatives = {v: d["local_derivative"].formula for _, v, d in each.edges(data=True)}
         assert str(derivatives["square"]) == "2*x"
         assert derivatives["mine"] == r"2 \cdot x"
+
+
+@pytest.mark.parametrize("row", ROWS, ids=IDS)
+def test_every_name_in_a_formula_is_an_operand_or_explained(row: Row) -> None:
+    if row.pullbacks is None:
+        names = {str(s) for each in row.operands for s in derivative(row, each).free_symbols}
+    else:
+        names = set().union(*(names_in(parse(text)) for text in row.pullbacks.values()))
+    told = {name for name in names if re.search(rf"\b{name}\b", row.where)}
+
+    assert names <= {*row.operands, *told, "delta", "y", "pi"}
 
 
 def test_in_place_and_unknown_operations() -> None:

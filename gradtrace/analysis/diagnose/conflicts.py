@@ -10,7 +10,7 @@ import networkx as nx
 from gradtrace.analysis.agreement import finite
 from gradtrace.analysis.diagnose.findings import Finding, Report
 from gradtrace.analysis.diagnose.thresholds import Thresholds
-from gradtrace.analysis.diagnose.trunk import Trunk, is_leaf, size_of
+from gradtrace.analysis.diagnose.trunk import Trunk, is_leaf, size_of, trunk_of
 from gradtrace.analysis.flow import Edge, shown
 from gradtrace.summary import Summary
 
@@ -37,7 +37,7 @@ def find_conflicts(graph: nx.MultiDiGraph[str], thresholds: Thresholds) -> Itera
         length = math.hypot(*(norm for norm in norms if norm is not None))
         if whole is None or None in norms or not length or whole > thresholds.conflict * length:
             continue
-        trunk = trunk or Trunk(graph)
+        trunk = trunk or trunk_of(graph)
         yield _finding(trunk, node, [edge for edge, _ in shares], whole, norms)
 
 

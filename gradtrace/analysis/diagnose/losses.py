@@ -10,7 +10,7 @@ import numpy as np
 
 from gradtrace.analysis.diagnose.findings import Finding, Report
 from gradtrace.analysis.diagnose.thresholds import Thresholds
-from gradtrace.analysis.diagnose.trunk import Trunk
+from gradtrace.analysis.diagnose.trunk import trunk_of
 from gradtrace.summary import Summary
 
 __all__ = ["find_loss_broadcasts"]
@@ -30,7 +30,7 @@ DIFFERENCES = (
 
 def find_loss_broadcasts(graph: nx.MultiDiGraph[str], thresholds: Thresholds) -> Iterator[Report]:
     """Report (N,) against (N, 1) and the like, which make N × N differences of N."""
-    trunk = Trunk(graph)
+    trunk = trunk_of(graph)
     for node, op in graph.nodes(data="op"):
         if op not in LOSSES and (op not in DIFFERENCES or node in trunk.below):
             continue

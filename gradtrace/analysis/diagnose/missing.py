@@ -96,7 +96,8 @@ def _cut(graph: nx.MultiDiGraph[str], start: str) -> Edge | None:
 def _why_cut(graph: nx.MultiDiGraph[str], cut: Edge) -> tuple[str, str]:
     call = graph.nodes[cut[1]]
     op, source = str(call.get("op")), call.get("source")
-    place = f"{cut[1]} ({source.file}:{source.line})" if source else cut[1]
+    scope = f" in {call['scope']}" if call.get("scope") else ""
+    place = f"{op}{scope} ({source.file}:{source.line})" if source else cut[1]
     if op in ("detach", "detach_", "data"):
         return f"it is detached at {place}", "remove the detach, or freeze what lies below it"
     kinds = [part.dtype for part in parts_of(call.get("value"))]
@@ -109,12 +110,11 @@ def _why_cut(graph: nx.MultiDiGraph[str], cut: Edge) -> tuple[str, str]:
 
 def _unseen(graph: nx.MultiDiGraph[str]) -> Iterator[Report]:
     """Yield parameters of the model that are in no call of the graph."""
-    parameters = graph.graph.get("parameters")
-    if parameters is None:
-        if any(kind == "parameter" for _, kind in graph.nodes(data="kind")):
-            yield Undetermined(RULE, "parameters that no call used: the graph does not list them")
-        return
+    parameters = graph.graph.get("parameters", {})
     seen = {name for _, names in graph.nodes(data="names") for name in names or ()}
+    if parameters and not seen & set(parameters):
+        yield Undetermined(RULE, "no call used a parameter of the model itself, only stand-ins")
+        return
     for name, wants in parameters.items():
         if name not in seen:
             cause, remedy = UNUSED if wants else FROZEN

@@ -11,7 +11,7 @@ import numpy as np
 from gradtrace.analysis.agreement import Array, finite
 from gradtrace.analysis.diagnose.findings import Finding, Report, Undetermined
 from gradtrace.analysis.diagnose.thresholds import Thresholds
-from gradtrace.analysis.diagnose.trunk import Trunk, is_leaf
+from gradtrace.analysis.diagnose.trunk import Trunk, is_leaf, trunk_of
 from gradtrace.summary import Summary
 
 __all__ = ["find_dominant_rows"]
@@ -28,7 +28,7 @@ class _Row(NamedTuple):
 
 def find_dominant_rows(graph: nx.MultiDiGraph[str], thresholds: Thresholds) -> Iterator[Report]:
     """Report a row that outweighs all others together in the gradient of the parameters."""
-    trunk = Trunk(graph)
+    trunk = trunk_of(graph)
     calls = [node for node in trunk.order if node in trunk.parametric and trunk.norms[node]]
     kept = [node for node in calls if _rows(graph.nodes[node].get("upstream_gradient")) is not None]
     if calls and not kept:

@@ -10,6 +10,7 @@ from gradtrace.analysis.diagnose.diagnosis import Diagnosis
 from gradtrace.analysis.diagnose.findings import SEVERITIES, Finding, Report, Rule, Undetermined
 from gradtrace.analysis.diagnose.rules import RULES
 from gradtrace.analysis.diagnose.thresholds import Thresholds
+from gradtrace.analysis.diagnose.trunk import sharing
 from gradtrace.backends import plugins
 from gradtrace.errors import OptionError
 
@@ -40,8 +41,9 @@ def diagnose(
     judged_by = thresholds or Thresholds()
     chosen, broken = _chosen(rules)
     reports: list[Report] = list(broken)
-    for rule in chosen:
-        reports += _apply(rule, graph, judged_by)
+    with sharing(graph):
+        for rule in chosen:
+            reports += _apply(rule, graph, judged_by)
     findings = [report for report in reports if isinstance(report, Finding)]
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     unknown = dict.fromkeys(

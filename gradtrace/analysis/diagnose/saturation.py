@@ -9,10 +9,12 @@ import networkx as nx
 from gradtrace.analysis.agreement import finite
 from gradtrace.analysis.diagnose.findings import Finding, Report, Undetermined
 from gradtrace.analysis.diagnose.thresholds import Thresholds
-from gradtrace.analysis.diagnose.trunk import Trunk
+from gradtrace.analysis.diagnose.trunk import trunk_of
 from gradtrace.summary import Summary
 
 __all__ = ["find_saturated"]
+
+FUSED = ("scaled_dot_product_attention", "multi_head_attention_forward")
 
 SOFTMAXES = ("softmax", "_softmax", "softmin", "gumbel_softmax")
 
@@ -22,8 +24,11 @@ def find_saturated(graph: nx.MultiDiGraph[str], thresholds: Thresholds) -> Itera
 
     The mean slope follows from mean and root mean square of the result, which every summary has.
     """
+    for node, op in graph.nodes(data="op"):
+        if op in FUSED:
+            yield Undetermined("saturated", f"the softmax inside {op} is not recorded", (node,))
     calls = [(node, op) for node, op in graph.nodes(data="op") if op in SLOPES]
-    trunk = Trunk(graph) if calls else None
+    trunk = trunk_of(graph) if calls else None
     for node, op in calls:
         value = graph.nodes[node].get("value")
         if trunk is None or not isinstance(value, Summary) or node not in trunk.activations:

@@ -10,7 +10,7 @@ import networkx as nx
 
 from gradtrace.analysis.diagnose.findings import Finding, Report
 from gradtrace.analysis.diagnose.thresholds import Thresholds
-from gradtrace.analysis.diagnose.trunk import Step, Trunk, size_of
+from gradtrace.analysis.diagnose.trunk import Step, Trunk, size_of, trunk_of
 from gradtrace.analysis.flow import shown
 
 __all__ = ["find_exploding", "find_vanishing"]
@@ -18,25 +18,20 @@ __all__ = ["find_exploding", "find_vanishing"]
 NAMED = 3
 """Edges that a finding names."""
 
-SHRINKS = 0.9
-"""Gain below which a call shrinks the gradient, for counting such calls."""
-
-GROWS = 1 / SHRINKS
-
 SELECTIVE = ("softmax", "_softmax", "log_softmax", "scaled_dot_product_attention")
 """Operations that pass little back where they have decided, and do so in healthy networks."""
 
 
 def find_vanishing(graph: nx.MultiDiGraph[str], thresholds: Thresholds) -> Iterator[Report]:
     """Report where the gradient has become small beside that at the output side."""
-    trunk = Trunk(graph)
+    trunk = trunk_of(graph)
     if not trunk.reference:
         return
     limit = thresholds.vanishing * trunk.reference
     deep = _below(trunk)
     told: set[tuple[str, str, int]] = set()
     worst = _all_lost(trunk, deep, limit, thresholds)
-    branches = [] if worst else _lost_branches(trunk, deep, limit, thresholds.slope_calls)
+    branches = [] if worst else _lost_branches(trunk, deep, limit, thresholds.branch_calls)
     for node in [worst] if worst else branches:
         steps = trunk.route(node)
         lowest = sorted(steps, key=lambda step: step.gain)[:NAMED]
@@ -50,18 +45,19 @@ def find_vanishing(graph: nx.MultiDiGraph[str], thresholds: Thresholds) -> Itera
 
 def find_exploding(graph: nx.MultiDiGraph[str], thresholds: Thresholds) -> Iterator[Report]:
     """Report where the gradient has become large beside that at the output side."""
-    trunk = Trunk(graph)
+    trunk = trunk_of(graph)
     if not trunk.reference:
         return
     limit = thresholds.exploding * trunk.reference
     deep = _below(trunk)
     grown = [node for node in _deepest(trunk, deep) if (trunk.norms[node] or 0.0) > limit]
-    grown = grown or [
-        node
-        for node in deep
-        if (trunk.norms[node] or 0.0) > limit
-        and sum(step.gain > GROWS for step in trunk.route(node)) >= thresholds.slope_calls
-    ]
+    if not grown:
+        calls = _sharing(trunk, grow=True)
+        grown = [
+            node
+            for node in deep
+            if (trunk.norms[node] or 0.0) > limit and calls[node] >= thresholds.slope_calls
+        ]
     if not grown:
         return
     node = max(grown, key=lambda node: trunk.norms[node] or 0.0)
@@ -100,25 +96,42 @@ def _all_lost(
     if not level or any((trunk.norms[node] or 0.0) >= limit for node in level):
         return None
     node = min(level, key=lambda node: trunk.norms[node] or 0.0)
-    gains = [step.gain for step in trunk.route(node)]
-    many = sum(gain < SHRINKS for gain in gains) >= thresholds.slope_calls
-    return node if many or min(gains, default=1.0) < thresholds.vanishing else None
+    many = _sharing(trunk)[node] >= thresholds.slope_calls
+    steepest = min((step.gain for step in trunk.route(node)), default=1.0)
+    return node if many or steepest < thresholds.vanishing else None
 
 
-def _lost_branches(trunk: Trunk, deep: Sequence[str], limit: float, calls: int) -> list[str]:
+def _lost_branches(trunk: Trunk, deep: Sequence[str], limit: float, calls: float) -> list[str]:
     """Return the ends of branches along which many calls, one after the other, shrink."""
-    lost: set[str] = set()
-    for node in deep:
-        if (trunk.norms[node] or 0.0) < limit:
-            shrinking = 0
-            for step in trunk.route(node):
-                above = trunk.norms[step.edge[1]] or 0.0
-                shrinking = 0 if above >= trunk.reference else shrinking + (step.gain < SHRINKS)
-            if shrinking >= calls:
-                lost.add(node)
+    sharing = _sharing(trunk)
+    lost = {node for node in deep if (trunk.norms[node] or 0.0) < limit and sharing[node] >= calls}
     return [
         node for node in deep if node in lost and not lost & set(trunk.graph.predecessors(node))
     ]
+
+
+def _sharing(trunk: Trunk, *, grow: bool = False) -> dict[str, float]:
+    """Return among how many calls the fall, or the growth, of each node's gradient is shared.
+
+    With sᵢ = |log gainᵢ| of the calls on its way that shrink, or grow: (Σs)² / Σs². It is n for n
+    calls that do as much, and about 1 where a single one does it all. The way begins where the
+    gradient was last as at the output side.
+    """
+    sums: dict[str, tuple[float, float]] = {}
+    found: dict[str, float] = {}
+    for node in reversed(trunk.order):
+        step = trunk.strongest(node)
+        total, squares = 0.0, 0.0
+        if step is not None:
+            above = trunk.norms[step.edge[1]] or 0.0
+            level = above <= trunk.reference if grow else above >= trunk.reference
+            total, squares = (0.0, 0.0) if level else sums[step.edge[1]]
+            if step.gain > 0 and (step.gain > 1) == grow:
+                total += abs(math.log(step.gain))
+                squares += math.log(step.gain) ** 2
+        sums[node] = total, squares
+        found[node] = total**2 / squares if squares else 0.0
+    return found
 
 
 def _steep_edges(trunk: Trunk, limit: float, steepest: float) -> Iterator[Step]:

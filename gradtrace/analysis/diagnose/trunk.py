@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +12,9 @@ import networkx as nx
 
 from gradtrace.analysis.flow import Edge, in_run_order, norm_of, parts_of
 
-__all__ = ["Step", "Trunk", "is_leaf", "size_of"]
+__all__ = ["Step", "Trunk", "is_leaf", "sharing", "size_of", "trunk_of"]
+
+_shared: ContextVar[Trunk | None] = ContextVar("_shared", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,24 +96,44 @@ class Trunk:
         nearest = min((self.depth[node] for node in wide), default=0)
         return [node for node in wide if self.depth[node] == nearest]
 
+    def strongest(self, node: str) -> Step | None:
+        """Return the use that most of the gradient of `node` came back along."""
+        uses = [
+            (norm_of(data["downstream_gradient"]) or 0.0, (node, result, key), data)
+            for _, result, key, data in self.graph.out_edges(node, keys=True, data=True)
+            if data.get("downstream_gradient") is not None
+        ]
+        if not uses:
+            return None
+        _, edge, data = max(uses, key=lambda use: use[0])
+        gain = _gain(data)
+        op = str(self.graph.nodes[edge[1]].get("op"))
+        return Step(edge, 1.0 if gain is None else gain, op)
+
     def route(self, node: str) -> list[Step]:
         """Return the way that most of the gradient of `node` came, from the output side down."""
         steps: list[Step] = []
         tops = set(self.tops)
-        while node not in tops:
-            uses = [
-                (norm_of(data["downstream_gradient"]) or 0.0, (node, result, key), data)
-                for _, result, key, data in self.graph.out_edges(node, keys=True, data=True)
-                if data.get("downstream_gradient") is not None
-            ]
-            if not uses:
-                break
-            _, edge, data = max(uses, key=lambda use: use[0])
-            gain = _gain(data)
-            if gain is not None:
-                steps.append(Step(edge, gain, str(self.graph.nodes[edge[1]].get("op"))))
-            node = edge[1]
+        while node not in tops and (step := self.strongest(node)) is not None:
+            steps.append(step)
+            node = step.edge[1]
         return steps[::-1]
+
+
+@contextmanager
+def sharing(graph: nx.MultiDiGraph[str]) -> Iterator[None]:
+    """Let the rules of one diagnosis share what they read off the graph."""
+    token = _shared.set(Trunk(graph))
+    try:
+        yield
+    finally:
+        _shared.reset(token)
+
+
+def trunk_of(graph: nx.MultiDiGraph[str]) -> Trunk:
+    """Return how a graph lies, read anew unless a diagnosis has done so."""
+    known = _shared.get()
+    return known if known is not None and known.graph is graph else Trunk(graph)
 
 
 def _activations(graph: nx.MultiDiGraph[str], order: list[str]) -> set[str]:

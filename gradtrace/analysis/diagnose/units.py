@@ -11,7 +11,7 @@ import numpy as np
 from gradtrace.analysis.agreement import Array
 from gradtrace.analysis.diagnose.findings import Finding, Report, Undetermined
 from gradtrace.analysis.diagnose.thresholds import Thresholds
-from gradtrace.analysis.diagnose.trunk import Trunk
+from gradtrace.analysis.diagnose.trunk import trunk_of
 from gradtrace.summary import Summary
 
 __all__ = ["find_dead_units"]
@@ -34,7 +34,7 @@ def find_dead_units(graph: nx.MultiDiGraph[str], thresholds: Thresholds) -> Iter
     relus = [node for node, op in graph.nodes(data="op") if op in RELUS]
     if not relus:
         return
-    trunk = Trunk(graph)
+    trunk = trunk_of(graph)
     for node in relus:
         before = next(iter(graph.predecessors(node)), None)
         if before is None or (node not in trunk.below and before not in trunk.parametric):

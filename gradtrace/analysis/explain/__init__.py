@@ -43,9 +43,10 @@ def explain(
         top: Paths that are shown one by one; the rest is summed.
 
     Several paths add up, the largest first. Where every factor is known (`derivatives="exact"`,
-    or numbers), what each path carries is computed; else its share is estimated from what came
-    back along each use at the fan-outs. Raises `OptionError` for a node that the graph does not
-    have.
+    or numbers), what each path carries is computed, for the 64 that weigh most at the fan-outs;
+    else its share is the product of what came back along each use at the fan-outs.
+
+    Raises `OptionError` for a node that the graph does not have.
     """
     require_choice("form", form, FORMS)
     if type(top) is not int or top < 1:
@@ -83,7 +84,7 @@ def _found(graph: nx.MultiDiGraph[str], option: str, node: str) -> str:
     """Return the id of `node`, which may be another name of a leaf."""
     if node in graph:
         return node
-    named = [each for each, names in graph.nodes(data="names") if node in names]
+    named: list[str] = [each for each, names in graph.nodes(data="names") if node in names]
     if named:
         return named[0]
     close = difflib.get_close_matches(str(node), list(graph), n=3, cutoff=0.4)

@@ -24,6 +24,9 @@ Array = npt.NDArray[Any]
 WORK = 3 * 10**8
 """Multiplications up to which paths are followed to learn which of them carry most."""
 
+PULLBACK = 2000
+"""Multiplications that take as long as it takes to begin one pullback."""
+
 
 class Amounts:
     """Pullbacks along paths, each stretch that several paths share computed once."""
@@ -132,7 +135,7 @@ def _is_exact(step: Step) -> bool:
 
 def _cost(step: Step) -> int:
     derivative: LocalDerivative = step.data["local_derivative"]
-    return derivative.array.size if derivative.array is not None else 1
+    return PULLBACK + (derivative.array.size if derivative.array is not None else 0)
 
 
 def _elements(summary: Summary | None) -> Array | None:

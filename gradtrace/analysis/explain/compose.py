@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 import networkx as nx
 
 from gradtrace.analysis.explain.amounts import number_of, seed_at, slope
+from gradtrace.analysis.explain.links import Link, links
 from gradtrace.analysis.explain.results import Factor, Meaning, Note, Path, Written
+from gradtrace.analysis.explain.simplify import simplified
 from gradtrace.analysis.explain.symbols import Symbols
-from gradtrace.analysis.explain.terms import Link, Reader, links, placeholder, simplified
+from gradtrace.analysis.explain.terms import Reader, placeholder
 from gradtrace.analysis.explain.tex import words
 from gradtrace.analysis.explain.ways import Step, Ways
 from gradtrace.derivative import LocalDerivative
@@ -27,11 +29,11 @@ __all__ = ["Composer", "Path"]
 LONGEST = 110
 """Characters of a formula that is still read as one."""
 
-CHAIN = 12
-"""Factors up to which all of them are written in one equation."""
-
-MEASURES = frozenset("mean sum pow square abs neg mul div sub sqrt log".split())
-"""Operations between a prediction and a loss."""
+MEASURES = frozenset(
+    "mean sum pow square abs neg sub sqrt log view reshape flatten squeeze transpose permute"
+    " getitem contiguous float to".split()
+)
+"""Operations that may stand between a prediction and a loss."""
 
 PLAIN = frozenset("Abs exp log sum softmax sigma sign max min norm sqrt outer".split())
 """Functions that need no explanation."""
@@ -123,7 +125,7 @@ class Composer:
             for part in text.split("; "):
                 name, sign, meaning = part.partition(": ")
                 if sign:
-                    notes.append(Note(Written(name, written_name(name)[1]), _words(meaning)))
+                    notes.append(Note(Written(*written_name(name)), _words(meaning)))
                 else:
                     op = self._graph.nodes[link.step.result]["op"]
                     notes.append(Note(_words(op), _words(part)))
@@ -157,7 +159,7 @@ class Composer:
             norm=local.norm,
             estimated=local.estimated,
             gain=local.gain,
-            share=math.prod(known) if len(known) == len(shares) else None,
+            share=math.prod(known, start=1.0) if len(known) == len(shares) else None,
             passes=tuple(step.operand for step in link.steps[:-1]),
         )
 

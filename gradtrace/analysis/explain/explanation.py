@@ -59,7 +59,9 @@ class Explanation:
         return {"text": text, "markdown": markdown, "latex": latex}[self.form](self)
 
     def __repr__(self) -> str:
-        paths = f"{self.count:,} path{'s' if self.count != 1 else ''}"
+        from gradtrace.analysis.explain.text import count
+
+        paths = f"{count(self.count)} path{'s' if self.count != 1 else ''}"
         return f"<gradtrace.Explanation of {self.name} at {self.target!r}: {paths}>"
 
     def _repr_markdown_(self) -> str:

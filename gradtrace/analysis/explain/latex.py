@@ -12,6 +12,7 @@ from gradtrace.analysis.explain.text import (
     amount,
     bracketed,
     columns,
+    count,
     factor_number,
     gains,
     meaning_cells,
@@ -73,7 +74,7 @@ def equations(explanation: Explanation) -> str:
         rest = explanation.rest
         total = rest.contribution
         side = words("all others") if total is None else mathematics(amount(total))
-        side += rf" && {words(f'{rest.count:,} more, {percent(rest.share)}')}"
+        side += rf" && {words(f'{count(rest.count)} more, {percent(rest.share)}')}"
         lines.append(_lines(terms[-1], [[side]]))
     return " \\\\\n".join(lines)
 

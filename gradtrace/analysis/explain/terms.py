@@ -5,20 +5,21 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import networkx as nx
-import numpy as np
 
 from gradtrace.analysis.explain.constants import constant
+from gradtrace.analysis.explain.links import Link
+from gradtrace.analysis.explain.simplify import of_numbers, simplified, times
+from gradtrace.analysis.explain.verify import agrees
 from gradtrace.analysis.explain.ways import Step
 from gradtrace.derivative import LocalDerivative
 from gradtrace.formulas import Row, derivative, find
-from gradtrace.formulas.notation import is_number, names_in, parse, put
+from gradtrace.formulas.notation import names_in, parse, put
 from gradtrace.summary import Summary
 
-__all__ = ["Link", "Reader", "links", "placeholder"]
+__all__ = ["Reader", "placeholder"]
 
 INLINE = frozenset("add sub mul div neg rsub".split())
 """Operations whose result may stand as an expression, where its node has no symbol."""
@@ -28,70 +29,6 @@ DEEPEST = 3
 
 PART = parse("put_back(delta)")
 """What becomes of the gradient of one part of several results."""
-
-
-@dataclass(frozen=True)
-class Link:
-    """A factor of a path: one step, with those next to it that pass a gradient on unchanged."""
-
-    step: Step
-    result: str
-    operand: str
-    hidden: tuple[str, ...]
-    """Nodes near it without a symbol of their own."""
-    steps: tuple[Step, ...]
-    """All steps that it covers."""
-
-
-def links(graph: nx.MultiDiGraph[str], path: tuple[Step, ...]) -> tuple[Link, ...]:
-    """Return the factors of a path, a sum or difference drawn into its neighbour.
-
-    Of the nodes along which a gradient stays the same, one is kept: a sum rather than a term of
-    it, a term rather than a difference.
-    """
-    found: list[tuple[Step, str, str, list[str]]] = []
-    begin, last = path[0].result, path[-1].operand
-    above: list[str] = []
-    run = [begin]
-    pending: Step | None = None
-    for step in path:
-        if _passes(graph, step):
-            run.append(step.operand)
-            continue
-        kept = begin if pending is None else max(run, key=lambda node: _worth(graph, node))
-        unnamed = [node for node in run if node != kept]
-        if pending is not None:
-            found.append((pending, begin, kept, [*above, *unnamed]))
-        begin, above = kept, unnamed
-        pending, run = step, [step.operand]
-    unnamed = [node for node in run if node != last]
-    if pending is None:
-        pending, unnamed = path[-1], unnamed[1:]
-    found.append((pending, begin, last, [*above, *unnamed]))
-    places = {step.operand: index + 1 for index, step in enumerate(path)}
-    return tuple(
-        Link(step, result, operand, tuple(hidden), path[places.get(result, 0) : places[operand]])
-        for step, result, operand, hidden in found
-    )
-
-
-def _passes(graph: nx.MultiDiGraph[str], step: Step) -> bool:
-    """Tell whether a step is the identity, from a term to a sum of the same shape."""
-    local: LocalDerivative = step.data["local_derivative"]
-    row = find(graph.nodes[step.result]["op"])
-    if row is None or row.ops[0] not in ("add", "sub") or local.result_shape != local.operand_shape:
-        return False
-    if local.exact:
-        return local.structure == "identity"
-    symbol = row.symbol(step.data["operand"])
-    unchanged = local.gain is None or math.isclose(local.gain, 1.0, rel_tol=1e-5)
-    return unchanged and (row.ops[0], symbol) != ("sub", "y")
-
-
-def _worth(graph: nx.MultiDiGraph[str], node: str) -> int:
-    op = graph.nodes[node]["op"]
-    row = find(op)
-    return {"add": 2, "sub": 0}.get(row.ops[0] if row else "", 1)
 
 
 def placeholder(number: int) -> str:
@@ -108,14 +45,20 @@ class Reader:
         """Derivatives that are written by the letter of their function: σ'."""
         self.places: dict[str, str] = {}
         """Nodes by the name that stands for them."""
+        self._rows: dict[int, tuple[Row, str] | tuple[None, None]] = {}
 
     def number(self, link: Link) -> ast.expr | None:
         """Return the derivative of a number by a number."""
         row, symbol = self._row(link.step)
-        if row is None or symbol is None or row.pullbacks is not None:
+        if row is None or symbol is None:
             return None
-        slope = self._elementwise(row, symbol, link)
-        return slope if _fits(slope, link.step.data["local_derivative"]) else None
+        if row.pullbacks is None:
+            return self._elementwise(row, symbol, link)
+        text = row.pullbacks.get(symbol)
+        if text is None:
+            return None
+        alone = put(parse(text), {"delta": ast.Constant(1), "n": ast.Constant(1)})
+        return self._filled(row, of_numbers(alone), link)
 
     def pullback(self, link: Link) -> ast.expr | None:
         """Return what the factor makes of `delta`, None where there is no formula."""
@@ -129,10 +72,8 @@ class Reader:
             return None if text is None else self._filled(row, parse(text), link)
         slope = self._elementwise(row, symbol, link)
         local: LocalDerivative = link.step.data["local_derivative"]
-        if not _fits(slope, local):
-            return None
         delta: ast.expr = ast.Name("delta")
-        whole = _times(delta, slope)
+        whole = times(delta, slope)
         if math.prod(local.result_shape) != math.prod(local.operand_shape):
             return ast.Call(ast.Name("sum"), [whole], [])
         return whole
@@ -149,13 +90,24 @@ class Reader:
             return None
         return row.sign, self._filled(row, _expression(row, symbol), link)
 
-    def _row(self, step: Step) -> tuple[Row | None, str | None]:
-        data = self._graph.nodes[step.result]
+    def _row(self, step: Step) -> tuple[Row, str] | tuple[None, None]:
+        """Return the row of a step with the operand's symbol, if it gives what was recorded."""
+        if id(step.data) not in self._rows:
+            self._rows[id(step.data)] = self._found(step)
+        return self._rows[id(step.data)]
+
+    def _found(self, step: Step) -> tuple[Row, str] | tuple[None, None]:
         local: LocalDerivative = step.data["local_derivative"]
-        if data["kind"] != "call" or not isinstance(local.rule, tuple) or self._complex(step):
+        is_call = self._graph.nodes[step.result]["kind"] == "call"
+        if not is_call or not isinstance(local.rule, tuple) or self._complex(step):
             return None, None
         row = find(local.rule[0])
-        return row, row.symbol(local.rule[1]) if row else None
+        symbol = row.symbol(local.rule[1]) if row else None
+        if row is None or symbol is None:
+            return None, None
+        operands = self._operands(row, step.result)
+        values = {name: self._graph.nodes[node]["value"] for name, node in operands.items()}
+        return (row, symbol) if agrees(row, symbol, values, local) else (None, None)
 
     def _complex(self, step: Step) -> bool:
         """Tell whether a step is one of complex numbers, of which no row speaks."""
@@ -215,27 +167,6 @@ class Reader:
         return known[0], known[1]
 
 
-def _fits(slope: ast.expr, local: LocalDerivative) -> bool:
-    """Tell whether a formula that is a number is the number that was recorded.
-
-    A call can have arguments that its row does not speak of: `add(x, y, alpha=2)`.
-    """
-    number = _number(slope)
-    if number is None or not local.exact or local.structure in ("dense", "zero"):
-        return True
-    found = 1.0 if local.array is None else np.asarray(local.array)
-    return bool(np.allclose(found, number, rtol=1e-3))
-
-
-def _number(node: ast.expr) -> float | None:
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        inner = _number(node.operand)
-        return None if inner is None else -inner
-    if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
-        return float(node.value)
-    return None
-
-
 def _expression(row: Row, symbol: str) -> ast.expr:
     return parse(str(derivative(row, symbol)))
 
@@ -243,70 +174,3 @@ def _expression(row: Row, symbol: str) -> ast.expr:
 def _primed(sign: str) -> str:
     letter = {"σ": r"\sigma"}.get(sign, rf"\operatorname{{{sign}}}")
     return f"{letter}'"
-
-
-def _times(delta: ast.expr, slope: ast.expr) -> ast.expr:
-    """Return the product of a gradient with a derivative, numbers first."""
-    if isinstance(slope, ast.BinOp) and isinstance(slope.op, ast.Mult) and is_number(slope.left):
-        delta, slope = ast.BinOp(slope.left, ast.Mult(), delta), slope.right
-    return simplified(ast.BinOp(delta, ast.Mult(), slope))
-
-
-def _spread_number(node: ast.expr) -> ast.expr | None:
-    """Return the number that `node` is a copy of in every element."""
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and is_number(node.right):
-        inner = _spread_number(node.left)
-        return None if inner is None else ast.BinOp(inner, ast.Div(), node.right)
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult) and is_number(node.left):
-        inner = _spread_number(node.right)
-        return None if inner is None else _product(node.left, inner)
-    spread = isinstance(node, ast.Call) and getattr(node.func, "id", "") == "spread"
-    return node.args[0] if spread and is_number(node.args[0]) else None  # type: ignore[attr-defined]
-
-
-def _product(left: ast.expr, right: ast.expr) -> ast.expr:
-    """Return the product of two numbers as one fraction."""
-    if isinstance(right, ast.BinOp) and isinstance(right.op, ast.Div):
-        return ast.BinOp(_product(left, right.left), ast.Div(), right.right)
-    if isinstance(left, ast.Constant) and isinstance(right, ast.Constant):
-        return ast.Constant(left.value * right.value)  # type: ignore[operator]
-    return ast.BinOp(left, ast.Mult(), right)
-
-
-class _Simplify(ast.NodeTransformer):
-    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
-        self.generic_visit(node)
-        left, right, op = node.left, node.right, node.op
-        if isinstance(op, ast.Mult) and not is_number(right):
-            left = _spread_number(left) or left
-            node = ast.BinOp(left, op, right)
-        if isinstance(op, ast.Mult) and _is(left, 1):
-            return right
-        if isinstance(op, ast.Mult | ast.Div | ast.Pow) and _is(right, 1):
-            return left
-        if isinstance(op, ast.Mult) and (_is(left, -1) or _is(right, -1)):
-            return ast.UnaryOp(ast.USub(), right if _is(left, -1) else left)
-        if isinstance(op, ast.Add | ast.Sub) and _is(right, 0):
-            return left
-        if isinstance(op, ast.Sub) and isinstance(left, ast.Constant):
-            return _difference(node)
-        return node
-
-
-def _difference(node: ast.BinOp) -> ast.expr:
-    numbers = [getattr(side, "value", None) for side in (node.left, node.right)]
-    if all(isinstance(number, int | float) for number in numbers):
-        return ast.Constant(numbers[0] - numbers[1])  # type: ignore[operator]
-    return node
-
-
-def _is(node: ast.expr, number: int) -> bool:
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        return _is(node.operand, -number)
-    return isinstance(node, ast.Constant) and node.value == number
-
-
-def simplified(expression: ast.expr) -> ast.expr:
-    """Return `expression` without factors of 1."""
-    result: ast.expr = _Simplify().visit(ast.parse(ast.unparse(expression), mode="eval").body)
-    return result

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from gradtrace.analysis.explain.fold import READABLE, Fold, folded
 from gradtrace.analysis.explain.results import Factor, Meaning, Note, Path
+from gradtrace.formulas.names import superscript
 from gradtrace.render.numbers import measure, number, printable, shape
 from gradtrace.summary import Summary
 
@@ -19,6 +21,7 @@ __all__ = [
     "amount",
     "bracketed",
     "columns",
+    "count",
     "factor_number",
     "gains",
     "heading",
@@ -79,7 +82,7 @@ def heading(explanation: Explanation) -> str:
     if explanation.value is not None:
         line += f": {amount(explanation.value)}"
     if explanation.count > 1:
-        line += f", the sum over {explanation.count:,} paths"
+        line += f", the sum over {count(explanation.count)} paths"
     return printable(line)
 
 
@@ -87,6 +90,18 @@ def amount(summary: Summary | None) -> str:
     """Write a gradient: its number, or its norm."""
     written, is_norm = measure(summary)
     return f"norm {minus(written)}" if is_norm else minus(written)
+
+
+def count(paths: int) -> str:
+    """Write a number of paths, which may be astronomical.
+
+    >>> count(12288), count(2**100)
+    ('12,288', '1.3·10³⁰')
+    """
+    if paths < 10**9:
+        return f"{paths:,}"
+    mantissa, exponent = f"{Decimal(paths):.1e}".split("e+")
+    return f"{mantissa}·10{superscript(exponent)}"
 
 
 def minus(written: str) -> str:
@@ -238,7 +253,7 @@ def _table(rows: Iterable[Sequence[str]]) -> list[str]:
 def _rest(explanation: Explanation) -> str:
     rest = explanation.rest
     assert rest is not None
-    what = f"{rest.count:,} more path{'s' if rest.count > 1 else ''}"
+    what = f"{count(rest.count)} more path{'s' if rest.count > 1 else ''}"
     carried = f", together {amount(rest.contribution)}" if rest.contribution else ""
     return f"{len(explanation.paths) + 1}. {percent(rest.share)}, {what}{carried}"
 

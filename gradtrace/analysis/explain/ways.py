@@ -6,6 +6,7 @@ import heapq
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import networkx as nx
@@ -52,12 +53,13 @@ class Ways:
 
     def share(self, step: Step) -> float | None:
         """Return which part of the gradient of an operand came back along `step`, by norm."""
-        norms = [_norm(each) for each in self.steps[step.operand]]
-        known = [norm for norm in norms if norm is not None and math.isfinite(norm)]
-        mine = _norm(step)
-        if mine is None or len(known) < len(norms) or not sum(known):
-            return None
-        return mine / sum(known)
+        mine, total = _norm(step), self._totals[step.operand]
+        return mine / total if mine is not None and total else None
+
+    @cached_property
+    def _totals(self) -> dict[str, float | None]:
+        """The sum of the norms that come back along all uses of each node."""
+        return {node: _sum([_norm(step) for step in steps]) for node, steps in self.steps.items()}
 
     def largest(self) -> Iterator[tuple[Step, ...]]:
         """Yield paths, from output to target, by the product of their shares, largest first.
@@ -152,6 +154,11 @@ def _sorted(steps: dict[str, list[Step]]) -> tuple[str, ...]:
             if not pending[step.result]:
                 ready.append(step.result)
     return tuple(done)
+
+
+def _sum(norms: Sequence[float | None]) -> float | None:
+    known = [norm for norm in norms if norm is not None and math.isfinite(norm)]
+    return sum(known) if len(known) == len(norms) else None
 
 
 def _norm(step: Step) -> float | None:

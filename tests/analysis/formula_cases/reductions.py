@@ -15,6 +15,7 @@ ROW = {
     "sum": lambda a: a.sum(1),
     "mean": lambda a: a.mean(1, keepdims=True),
     "n": 4,
+    "c": 1,
     "softmax": lambda a: np.exp(a) / np.exp(a).sum(1, keepdims=True),
     "prod": lambda a: a.prod(1),
     "max": lambda a: a.max(1),
@@ -50,8 +51,8 @@ CASES["nansum"] = _row(lambda x: x.nansum(1), m=1.0)
 CASES["mean"] = _row(lambda x: x.mean(1))
 CASES["nanmean"] = _row(lambda x: x.nanmean(1))
 CASES["prod"] = _row(lambda x: x.prod(1))
-CASES["var"] = Case(lambda x: x.var(1), {"x": M}, {**ROW, "value": True})
-CASES["std"] = Case(lambda x: x.std(1), {"x": M}, {**ROW, "value": True})
+CASES["var"] = Case(lambda x: x.var(1), {"x": M}, ROW)
+CASES["std"] = Case(lambda x: x.std(1), {"x": M}, ROW)
 CASES["var_mean"] = _row(lambda x: torch.var_mean(x, 1), value=None)
 CASES["std_mean"] = _row(lambda x: torch.std_mean(x, 1), value=None)
 CASES["amax"] = _row(lambda x: x.amax(1))
