@@ -13,7 +13,7 @@ import pytest
 from gradtrace.errors import GradtraceWarning
 from gradtrace.recording.reader import open_recording
 from gradtrace.recording.writer import Writer
-from tests.recording.runs import training, wait_for
+from tests.recording.runs import put, training, wait_for
 
 
 def test_put_does_not_wait_for_a_disk_that_does(tmp_path: Path) -> None:
@@ -43,8 +43,7 @@ def test_what_waits_is_bounded_and_what_is_lost_is_counted(
     monkeypatch.setattr("gradtrace.recording.writer.TICK", 0.5)
     writer = Writer(tmp_path)
     with pytest.warns(GradtraceWarning, match="steps come faster than the disk can keep them"):
-        for each in steps:
-            writer.put(each)
+        put(writer, steps)
     writer.close()
     run = open_recording(tmp_path)
     assert run.steps.tolist() == list(range(101))
