@@ -126,14 +126,14 @@ class Recording:
 
     def scalar(self, name: str, *, since: int = -1, rank: int | None = None) -> Scalar:
         """Return the steps after `since` at which a scalar was given, with its values."""
-        every = self.scalar_values(rank=rank)
-        require_choice("scalar", name, every)
-        steps, values = every[name]
-        return steps[steps > since], values[steps > since]
+        found = self.scalar_values(since=since, rank=rank)
+        if name not in found:
+            require_choice("scalar", name, self.scalar_values(rank=rank))
+        return found.get(name, (np.empty(0, dtype=np.int64), np.empty(0)))
 
-    def scalar_values(self, *, rank: int | None = None) -> dict[str, Scalar]:
+    def scalar_values(self, *, since: int = -1, rank: int | None = None) -> dict[str, Scalar]:
         """Return steps and values of each scalar: those of the first process unless told."""
-        return (self._files[0] if rank is None else self._file(rank)).scalars(Span())
+        return (self._files[0] if rank is None else self._file(rank)).scalars(Span(since))
 
     @property
     def scalars(self) -> pd.DataFrame:

@@ -112,6 +112,9 @@ def test_steps_are_chosen_by_number(tmp_path: Path) -> None:
     assert part.steps.tolist() == list(range(95, 215))
     np.testing.assert_array_equal(part.values, whole.values[95:215])
     assert run.matrix("gradient", since=400).shape == (0, 6)
+    losses = run.scalar("loss")[1]
+    assert run.scalar("loss", since=299)[1].tolist() == losses[300:].tolist()
+    assert run.scalar("loss", since=400)[1].tolist() == []
 
 
 def test_a_closed_run_is_one_plain_file_that_needs_no_right_to_write(tmp_path: Path) -> None:
