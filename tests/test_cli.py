@@ -20,7 +20,7 @@ from gradtrace.graph import Graph
 from gradtrace.summary import Summary
 from gradtrace.tape import Call, Leaf, Tape, Use, Value
 
-COMMANDS = ("demo", "show", "render", "check", "plugins")
+COMMANDS = ("demo", "show", "render", "check", "runs", "export", "plugins")
 
 
 def square(point: float = 3.0, downstream: float = 6.0) -> Graph:
@@ -207,6 +207,7 @@ def test_plugins_are_listed(run: Callable[..., Result]) -> None:
     found = {(row["kind"], row["name"]): row for row in rows}
     assert found["backend", "torch"]["serves"] == ["torch"]
     assert "svg" in found["renderer", "graphviz"]["serves"]
+    assert ("sink", "tensorboard") in found
     assert all(row["state"] == "works" for row in found.values())
     assert "graphviz" in run("plugins").output
 

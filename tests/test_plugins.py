@@ -113,10 +113,33 @@ def test_it_can_be_chosen_by_name_or_by_model(site: Path) -> None:
         assert output(site, program) == "abacus\n"
 
 
+def test_its_sink_takes_a_recording(site: Path, tmp_path: Path) -> None:
+    program = f"""if True:
+        import gradtrace
+        from gradtrace.recording.export import export
+        from gradtrace.recording.sample import Step
+        from gradtrace.recording.writer import Writer
+        writer = Writer({str(tmp_path / "run")!r})
+        for index in range(3):
+            writer.put(Step(index, 0.0, {{"loss": 0.5}}))
+        writer.close()
+        run = gradtrace.open_recording(writer.directory)
+        export(run, {str(tmp_path / "ledger")!r}, to="ledger")
+    """
+    output(site, program)
+    assert (tmp_path / "ledger").read_text() == "0 0.5\n1 0.5\n2 0.5\n"
+    odd = run(site, "from gradtrace.recording.sinks import find_sink; find_sink('odd')")
+    assert "sink 'odd' of gradtrace-abacus is broken (it is no sink; help('gradtrace." in odd.stderr
+
+
 def test_a_broken_plugin_is_listed_with_its_reason(site: Path) -> None:
     rows = listed(site)
     assert rows["abacus"]["state"] == rows["outline"]["state"] == "works"
-    assert rows["unfinished"]["state"] == rows["strange"]["state"] == "broken"
+    assert rows["ledger"]["state"] == "works"
+    assert (
+        rows["unfinished"]["state"] == rows["strange"]["state"] == rows["odd"]["state"] == "broken"
+    )
+    assert "it is no sink; help('gradtrace.recording.sinks')" in rows["odd"]["error"]
     assert "No module named 'a_package_that_nobody_wrote'" in rows["unfinished"]["error"]
     assert "it is no backend; help('gradtrace.backends')" in rows["strange"]["error"]
 

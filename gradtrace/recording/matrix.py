@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gradtrace.errors import OptionError
+from gradtrace.errors import OptionError, require_choice
 from gradtrace.recording.extras import require_pandas
 
 if TYPE_CHECKING:
@@ -73,6 +74,21 @@ class Matrix:
         pandas = require_pandas()
         index = pandas.Index(self.steps, name="step")
         return pandas.DataFrame(self.values, index=index, columns=list(self.nodes))
+
+    def only(self, nodes: Sequence[str]) -> Matrix:
+        """Return the columns of some nodes."""
+        for node in nodes:
+            require_choice("node", node, self.nodes)
+        values = self.values[:, [self.nodes.index(node) for node in nodes]]
+        return replace(self, nodes=tuple(nodes), values=values)
+
+    def by(self, other: Matrix, *, name: str) -> Matrix:
+        """Divide by another quantity of the same steps and nodes."""
+        nodes = tuple(node for node in self.nodes if node in set(other.nodes))
+        steps, rows, others = np.intersect1d(self.steps, other.steps, return_indices=True)
+        above, below = self.only(nodes).values[rows], other.only(nodes).values[others]
+        with np.errstate(all="ignore"):
+            return Matrix(name, None, steps, nodes, above / below)
 
     def pool(self, rows: int) -> Pooled:
         """Return at most `rows` rows, each with the extremes of as many steps.

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from gradtrace.recording.rankfile import Numbers
-from gradtrace.recording.sample import Series
+from gradtrace.recording.rankfile import Counts, Numbers
+from gradtrace.recording.sample import BINS, Series
 from gradtrace.recording.statistics import MERGE
 
-__all__ = ["merge"]
+__all__ = ["merge", "merge_counts"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -32,6 +32,20 @@ def merge(ranks: Sequence[Numbers]) -> Numbers:
             parts = np.stack([*_parts(ranks, rows, each, field, len(steps))])
             whole[:, column] = _first(parts) if each.spread == "replicas" else MERGE[field](parts)
     return Numbers(steps, series, merged)
+
+
+def merge_counts(ranks: Sequence[Counts], spread: str) -> Counts:
+    """Return the histograms of the whole, those of parts at the steps that all ranks have."""
+    ranks = [each for each in ranks if len(each[0])]
+    if not ranks:
+        return np.empty(0, dtype=np.int64), np.empty((0, BINS), dtype=np.uint32)
+    if spread == "replicas":
+        return max(ranks, key=lambda each: len(each[0]))
+    common = ranks[0][0]
+    for steps, _ in ranks[1:]:
+        common = np.intersect1d(common, steps)
+    rows = [counts[np.searchsorted(steps, common)] for steps, counts in ranks]
+    return common, np.sum(rows, axis=0, dtype=np.uint32)
 
 
 def _parts(

@@ -104,8 +104,11 @@ class RankFile:
         """Return the steps and values of each scalar, in the order in which they first came."""
         with self._reading() as connection:
             index = read_index(connection, span)
-            query = "SELECT field, pack, data FROM chunk WHERE quantity = ? ORDER BY pack, rowid"
-            chunks = connection.execute(query, (SCALAR,)).fetchall()
+            query = (
+                "SELECT field, pack, data FROM chunk "
+                "WHERE quantity = ? AND pack BETWEEN ? AND ? ORDER BY pack, rowid"
+            )
+            chunks = connection.execute(query, (SCALAR, *_packs(index))).fetchall()
             blank = np.full((2, len(index.all_steps)), 0.0)
             found: dict[str, npt.NDArray[np.float64]] = {}
             for name, pack, data in chunks:
@@ -170,8 +173,7 @@ def _field(
         return np.empty(shape)
     places = {number: _places(layout, series) for number, layout in index.layouts.items()}
     query = "SELECT pack, data FROM chunk WHERE quantity = ? AND field = ? AND pack BETWEEN ? AND ?"
-    span = (min(index.packs, default=0), max(index.packs, default=-1))
-    chunks = connection.execute(query, (series[0].quantity, field, *span)).fetchall()
+    chunks = connection.execute(query, (series[0].quantity, field, *_packs(index))).fetchall()
     tail = [_row(index, step, places[step.layout][0], field) for step in index.tail]
     one = only_number(data for _, data in chunks) if len(chunks) == len(index.packs) else None
     if one is not None and len(places) == 1 and all((row == one).all() for row in tail):
@@ -185,6 +187,11 @@ def _field(
     for number, (step, row) in enumerate(zip(index.tail, tail, strict=True), index.tail_start):
         found[number, places[step.layout][1]] = row
     return found
+
+
+def _packs(index: Index) -> tuple[int, int]:
+    """Return the first and the last number of the packs."""
+    return min(index.packs, default=0), max(index.packs, default=-1)
 
 
 def _row(index: Index, step: Row, columns: list[int], field: str) -> npt.NDArray[Any]:

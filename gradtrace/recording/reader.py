@@ -16,10 +16,10 @@ from gradtrace.recording.extras import require_pandas
 from gradtrace.recording.folder import find_runs, read_facts
 from gradtrace.recording.index import Span
 from gradtrace.recording.matrix import Matrix
-from gradtrace.recording.merge import merge
-from gradtrace.recording.rankfile import Counts, Numbers, RankFile, Scalar
+from gradtrace.recording.merge import merge, merge_counts
+from gradtrace.recording.rankfile import Numbers, RankFile, Scalar
 from gradtrace.recording.replay import replay
-from gradtrace.recording.sample import BINS, EDGES, QUANTITIES, Series, Step
+from gradtrace.recording.sample import EDGES, QUANTITIES, Series, Step
 from gradtrace.recording.schema import FACTS, SNAPSHOTS, rank_files
 from gradtrace.recording.sessions import Session
 from gradtrace.recording.statistics import RATIOS, STATISTICS
@@ -126,14 +126,14 @@ class Recording:
 
     def scalar(self, name: str, *, since: int = -1, rank: int | None = None) -> Scalar:
         """Return the steps after `since` at which a scalar was given, with its values."""
-        every = self.scalar_values(rank=rank)
-        require_choice("scalar", name, every)
-        steps, values = every[name]
-        return steps[steps > since], values[steps > since]
+        found = self.scalar_values(since=since, rank=rank)
+        if name not in found:
+            require_choice("scalar", name, self.scalar_values(rank=rank))
+        return found.get(name, (np.empty(0, dtype=np.int64), np.empty(0)))
 
-    def scalar_values(self, *, rank: int | None = None) -> dict[str, Scalar]:
+    def scalar_values(self, *, since: int = -1, rank: int | None = None) -> dict[str, Scalar]:
         """Return steps and values of each scalar: those of the first process unless told."""
-        return (self._files[0] if rank is None else self._file(rank)).scalars(Span())
+        return (self._files[0] if rank is None else self._file(rank)).scalars(Span(since))
 
     @property
     def scalars(self) -> pd.DataFrame:
@@ -176,10 +176,10 @@ class Recording:
         span = _span(since, steps)
         if quantity in RATIOS:
             above, below = (self._statistic(each, "norm", span, rank) for each in RATIOS[quantity])
-            found = _ratio(quantity, above, below)
+            found = above.by(below, name=quantity)
         else:
             found = self._statistic(quantity, statistic, span, rank)
-        return found if nodes is None else _only(found, nodes)
+        return found if nodes is None else found.only(nodes)
 
     def frame(self, quantity: str, statistic: str = "norm", **options: Any) -> pd.DataFrame:
         """Return what `matrix` does as a pandas frame, a row for each step, a column a node."""
@@ -194,7 +194,7 @@ class Recording:
         files = self._files if rank is None else [self._file(rank)]
         found = [file.histograms(node, quantity, Span(since)) for file in files]
         spread = next(s.spread for s in self.series if (s.node, s.quantity) == (node, quantity))
-        steps, counts = _add(found) if spread == "parts" else max(found, key=lambda h: len(h[0]))
+        steps, counts = merge_counts(found, spread)
         return Histograms(steps, EDGES, counts)
 
     def numbers(
@@ -253,35 +253,6 @@ def _span(since: int | None, steps: slice | None) -> Span:
         raise OptionError(f"steps={wanted!r} is not a range of step numbers; they begin at 0")
     end = 2**62 if wanted.stop is None else int(wanted.stop)
     return Span(max(-1 if since is None else int(since), (wanted.start or 0) - 1), end)
-
-
-def _ratio(name: str, above: Matrix, below: Matrix) -> Matrix:
-    """Divide what two quantities have of the same steps and nodes."""
-    nodes = tuple(node for node in above.nodes if node in set(below.nodes))
-    steps, rows, others = np.intersect1d(above.steps, below.steps, return_indices=True)
-    upper, lower = _only(above, nodes).values[rows], _only(below, nodes).values[others]
-    with np.errstate(all="ignore"):
-        return Matrix(name, None, steps, nodes, upper / lower)
-
-
-def _only(matrix: Matrix, nodes: Sequence[str]) -> Matrix:
-    for node in nodes:
-        require_choice("node", node, matrix.nodes)
-    columns = [matrix.nodes.index(node) for node in nodes]
-    values = matrix.values[:, columns]
-    return Matrix(matrix.quantity, matrix.statistic, matrix.steps, tuple(nodes), values)
-
-
-def _add(ranks: Sequence[Counts]) -> Counts:
-    """Add up the histograms of steps that all ranks have."""
-    ranks = [each for each in ranks if len(each[0])]
-    if not ranks:
-        return np.empty(0, dtype=np.int64), np.empty((0, BINS), dtype=np.uint32)
-    common = ranks[0][0]
-    for steps, _ in ranks[1:]:
-        common = np.intersect1d(common, steps)
-    rows = [counts[np.searchsorted(steps, common)] for steps, counts in ranks]
-    return common, np.sum(rows, axis=0, dtype=np.uint32)
 
 
 def _why_no_run(directory: Path) -> str:

@@ -68,7 +68,7 @@ RULES: tuple[Rule, ...] = (
          "Lower the learning rate of this scope."),
     Rule("update ratio", "warning", 50, judges.small_update,
          "Steps change these parameters by next to nothing; 0.001 is usual.",
-         "Are they given to the optimizer? Else raise the learning rate of this scope."),
+         "Raise the learning rate of this scope, or freeze it if it is meant to rest."),
     Rule("jump", "warning", 1, judges.jump,
          "The gradient is far above anything in the steps before.",
          "Look at the batch of this step; clip the gradient if such batches must stay."),

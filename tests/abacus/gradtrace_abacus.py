@@ -1,20 +1,22 @@
-"""A backend with a renderer and a rule, as somebody else would write them for gradtrace."""
+"""A backend, a renderer, a rule and a sink, as somebody else would write them for gradtrace."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gradtrace.analysis.diagnose import Finding, Rule, Thresholds
 from gradtrace.derivative import LocalDerivative
+from gradtrace.recording.sample import Step
 from gradtrace.render import Figure
 from gradtrace.summary import Summary
 from gradtrace.tape import Call, Leaf, Options, Tape, Use, Value
 
-__all__ = ["AbacusBackend", "OutlineRenderer", "make_rule", "make_strange"]
+__all__ = ["AbacusBackend", "LedgerSink", "OutlineRenderer", "make_rule", "make_strange"]
 
 
 class AbacusBackend:
@@ -113,6 +115,25 @@ def _find_even(graph: Any, thresholds: Thresholds) -> Iterator[Finding]:
             yield Finding("even", "note", node, None, numbers, "it is even", "add 1")
 
 
+class LedgerSink:
+    """Writes a line for each step."""
+
+    name = "ledger"
+
+    def open(self, target: str, facts: Mapping[str, Any]) -> None:
+        """Begin."""
+        self._target = Path(target)
+        self._lines: list[str] = []
+
+    def write(self, step: Step) -> None:
+        """Note the loss of a step."""
+        self._lines.append(f"{step.index} {step.scalars['loss']}\n")
+
+    def close(self) -> None:
+        """Write the lines."""
+        self._target.write_text("".join(self._lines))
+
+
 def make_strange() -> object:
-    """Return what is no backend, and no rule."""
+    """Return what is no plugin of any kind."""
     return object()

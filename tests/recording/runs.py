@@ -14,7 +14,7 @@ from gradtrace.recording.reader import Recording, open_recording
 from gradtrace.recording.sample import BINS, EDGES, FIELDS, Series, Step
 from gradtrace.recording.writer import Writer
 
-__all__ = ["NETWORK", "histogram", "recorded", "statistics", "step", "training", "wait_for"]
+__all__ = ["NETWORK", "histogram", "put", "recorded", "statistics", "step", "training", "wait_for"]
 
 Array = npt.NDArray[Any]
 
@@ -88,11 +88,15 @@ def training(steps: int, *, seed: int = 0, first: int = 0) -> list[Step]:
     return found
 
 
+def put(writer: Writer, steps: Iterable[Step]) -> None:
+    for each in steps:
+        writer.put(each)
+
+
 def recorded(folder: Path, steps: Iterable[Step], **options: Any) -> Recording:
     """Return the recording of `steps`, written and closed."""
     writer = Writer(folder, options.pop("facts", {}), **options)
-    for each in steps:
-        writer.put(each)
+    put(writer, steps)
     writer.close()
     return open_recording(writer.directory)
 

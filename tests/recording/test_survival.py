@@ -21,7 +21,7 @@ from gradtrace.errors import FileError, GradtraceWarning
 from gradtrace.recording.reader import Recording, open_recording
 from gradtrace.recording.sample import Step
 from gradtrace.recording.writer import Writer
-from tests.recording.runs import recorded, training, wait_for
+from tests.recording.runs import put, recorded, training, wait_for
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,11 +36,6 @@ def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
         text=True,
         **options,
     )
-
-
-def put(writer: Writer, steps: list[Step]) -> None:
-    for step in steps:
-        writer.put(step)
 
 
 def acknowledged(output: str) -> dict[int, float]:
