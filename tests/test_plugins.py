@@ -128,8 +128,8 @@ def test_its_sink_takes_a_recording(site: Path, tmp_path: Path) -> None:
     """
     output(site, program)
     assert (tmp_path / "ledger").read_text() == "0 0.5\n1 0.5\n2 0.5\n"
-    odd = run(site, "from gradtrace.recording.sinks import find_sink; find_sink('odd')")
-    assert "sink 'odd' of gradtrace-abacus is broken (it is no sink; help('gradtrace." in odd.stderr
+    odd = run(site, "from gradtrace.recording.sinks import find_sink; find_sink('stray')")
+    assert "sink 'stray' of gradtrace-abacus is broken (it is no sink; help('gradtrace." in odd.stderr
 
 
 def test_a_broken_plugin_is_listed_with_its_reason(site: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_broken_plugin_is_listed_with_its_reason(site: Path) -> None:
     assert (
         rows["unfinished"]["state"] == rows["strange"]["state"] == rows["odd"]["state"] == "broken"
     )
-    assert "it is no sink; help('gradtrace.recording.sinks')" in rows["odd"]["error"]
+    assert "it is no sink; help('gradtrace.recording.sinks')" in rows["stray"]["error"]
     assert "No module named 'a_package_that_nobody_wrote'" in rows["unfinished"]["error"]
     assert "it is no backend; help('gradtrace.backends')" in rows["strange"]["error"]
 

@@ -30,6 +30,20 @@ def test_the_program_prints_what_is_shown(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"step.svg", "step.gradtrace"}
 
 
+def test_the_numpy_program_runs() -> None:
+    program = next(
+        code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "gn." in code
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program + "print(graph.check())"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "0 fail" in done.stdout and "agrees" in done.stdout, done.stdout
+
+
 def test_every_command_that_is_shown_exists() -> None:
     from gradtrace.cli import app
 

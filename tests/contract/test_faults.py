@@ -40,9 +40,9 @@ def plant(monkeypatch: pytest.MonkeyPatch) -> Any:
         faults.left.clear()
 
         def built(tape: Any) -> Any:
-            nodes, edges = build(tape)
-            fault.records(nodes, edges)
-            return nodes, edges
+            made = build(tape)
+            fault.records(made.nodes, made.edges)
+            return made
 
         plugin = Plugin(GROUPS[0], "torch", "here", loaded=backend)
         monkeypatch.setattr("gradtrace.capture.backends_for", lambda model, name: [backend])
