@@ -129,7 +129,9 @@ def test_its_sink_takes_a_recording(site: Path, tmp_path: Path) -> None:
     output(site, program)
     assert (tmp_path / "ledger").read_text() == "0 0.5\n1 0.5\n2 0.5\n"
     odd = run(site, "from gradtrace.recording.sinks import find_sink; find_sink('stray')")
-    assert "sink 'stray' of gradtrace-abacus is broken (it is no sink; help('gradtrace." in odd.stderr
+    assert (
+        "sink 'stray' of gradtrace-abacus is broken (it is no sink; help('gradtrace." in odd.stderr
+    )
 
 
 def test_a_broken_plugin_is_listed_with_its_reason(site: Path) -> None:

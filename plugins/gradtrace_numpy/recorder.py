@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
@@ -15,7 +15,7 @@ from gradtrace.derivative import LocalDerivative
 from gradtrace.sources import Place, decode, name_in_frames, place, user_frame
 from gradtrace.summary import SMALL, Summary
 from gradtrace.tape import Call as TapeCall
-from gradtrace.tape import Leaf, Options, Tape, Use, Value
+from gradtrace.tape import Leaf, Options, Replay, Tape, Use, Value
 from gradtrace_numpy.arrays import Array, NDArray, plain
 from gradtrace_numpy.calls import Call
 from gradtrace_numpy.derivatives import Differentiator
@@ -83,6 +83,8 @@ class Recorder:
         step = TapeCall(
             call.primitive.name, values, list(uses.values()), scope_name(), invocations()
         )
+        if self._kept == math.inf:
+            step.replay = _replay(call, list(uses))
         self._uses[call.serial] = uses
         self._add(step)
 
@@ -179,6 +181,18 @@ class Recorder:
                 _set_gains(step)
         self._elements.clear()
         return self.steps
+
+
+def _replay(call: Call, positions: list[int]) -> Replay:
+    """Return the function of the call, from its operands at `positions` to its results."""
+    forward, inputs, arguments = call.primitive.forward, call.inputs, call.arguments
+
+    def run(operands: Sequence[NDArray]) -> list[NDArray]:
+        given = dict(zip(positions, operands, strict=True))
+        made = forward(*[given.get(i, each) for i, each in enumerate(inputs)], **arguments)
+        return [np.asarray(part) for part in (made if isinstance(made, tuple) else (made,))]
+
+    return run
 
 
 def _add_up(held: dict[int, tuple[Any, Any]], key: int, owner: Any, gradient: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 import gradtrace
@@ -53,7 +53,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(self.norm(x)).chunk(3, -1)
-        mixed = F.scaled_dot_product_attention(q, k, v)
+        mixed = functional.scaled_dot_product_attention(q, k, v)
         return x + self.out(self.planted.apply(mixed, 1.0))
 
 
@@ -79,8 +79,10 @@ def test_the_one_wrong_backward_is_named_and_no_other(name: str, dtype: torch.dt
         assert [verdict.node for verdict in check.failed] == expected, str(check)
         if expected:
             (failed,) = check.failed
-            assert failed.reason.startswith("backward gives ") and "for x" in failed.reason
-            assert failed.source is not None and failed.source.file == __file__
+            assert failed.reason.startswith("backward gives ")
+            assert "for x" in failed.reason
+            assert failed.source is not None
+            assert failed.source.file == __file__
             assert failed.error == pytest.approx(abs(error - 1), rel=0.9)
 
 
@@ -100,16 +102,17 @@ def test_only_the_wrong_operand_is_blamed() -> None:
     with gradtrace.trace(keep="all") as graph:
         Product.apply(a, b).sum().backward()
     (failed,) = graph.check(numeric=True).failed
-    assert failed.node == "Product" and "for right[" in failed.reason
+    assert failed.node == "Product"
+    assert "for right[" in failed.reason
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
 @pytest.mark.parametrize(
     ("program", "why"),
     [
-        (lambda x: F.relu(x * 0), "a kink or a jump"),
+        (lambda x: functional.relu(x * 0), "a kink or a jump"),
         (lambda x: torch.amax(x * 0), "a kink or a jump"),
-        (lambda x: torch.jit.script(F.silu)(x), "run again"),
+        (lambda x: torch.jit.script(functional.silu)(x), "run again"),
     ],
 )
 def test_what_cannot_be_differenced_is_unverifiable(program: Any, why: str) -> None:
@@ -125,7 +128,7 @@ def test_random_calls_are_run_again_with_their_random_state() -> None:
     torch.manual_seed(3)
     x = torch.randn(50, requires_grad=True)
     with gradtrace.trace(keep="all") as graph:
-        F.dropout(x, 0.4).square().sum().backward()
+        functional.dropout(x, 0.4).square().sum().backward()
     before = torch.get_rng_state()
     verdicts = {verdict.node: verdict for verdict in graph.check(numeric=True)}
     assert verdicts["dropout"].verdict == "pass", verdicts["dropout"]
@@ -139,7 +142,8 @@ def test_a_graph_that_kept_no_functions_says_so(keep: str, tmp_path: Any) -> Non
         torch.exp(x).sum().backward()
     for each in (graph, gradtrace.load(graph.save(tmp_path / "x.gradtrace"))):
         check = each.check(numeric=True)
-        assert check.ok and len(check.unverifiable) == 2
+        assert check.ok
+        assert len(check.unverifiable) == 2
         assert "keep='all'" in check.unverifiable[0].reason
 
 
