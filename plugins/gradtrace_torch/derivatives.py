@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import random
 import warnings
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
@@ -17,6 +19,9 @@ from gradtrace_torch.pullback import Pullback, Shares, device_of, filled
 
 __all__ = ["Differentiator"]
 
+SIGNS = 2**18
+"""Random signs that are drawn at least."""
+
 
 class Differentiator:
     """Records the local derivatives of calls, as well as `mode` asks."""
@@ -24,7 +29,9 @@ class Differentiator:
     def __init__(self, mode: str, limit: int) -> None:
         self.mode = mode
         self.limit = limit
+        self._signs = torch.empty(0)
         self._random = torch.Generator().manual_seed(0)
+        self._coins = random.Random(0)
 
     def differentiate(self, call: LiveCall) -> None:
         """Set the derivative of every use of `call` that a gradient comes back through."""
@@ -46,12 +53,13 @@ class Differentiator:
             use.derivative = _operator(results, use, reason=reason)
 
     def _differentiate(self, pullback: Pullback) -> None:
-        probe = [self._normal(value) for value in pullback.results]
-        shares = pullback(probe)
         if self.mode == "norm":
+            shares = pullback([self._signs_like(value) for value in pullback.results])
             for use, share in zip(pullback.uses, shares, strict=True):
                 use.derivative = _estimated(pullback.results, use, share)
             return
+        probe = [self._normal_like(value) for value in pullback.results]
+        shares = pullback(probe)
         for use in pullback.uses:
             use.derivative = None
         _find_simple(pullback, probe, shares)
@@ -77,9 +85,25 @@ class Differentiator:
                 shape = (*_result_shape(pullback.results), *use.value.shape)
                 use.derivative = _known(pullback.results, use, "dense", jacobian.reshape(shape))
 
-    def _normal(self, value: LiveValue) -> Tensor:
+    def _normal_like(self, value: LiveValue) -> Tensor:
         numbers = torch.randn(tuple(value.shape), generator=self._random, dtype=torch.float64)
         return numbers.to(device_of(value), value.dtype)
+
+    def _signs_like(self, value: LiveValue) -> Tensor:
+        """Return random signs of the shape of `value`.
+
+        For a norm they do as well as normal numbers, E‖vᵀJ‖² = ‖J‖² (Hutchinson, 1989), with less
+        variance. Each call takes them from elsewhere in one pool: drawing takes longer than
+        pulling back.
+        """
+        size = math.prod(value.shape)
+        if len(self._signs) < 2 * size:
+            drawn = self._coins.randbytes(max(size, SIGNS) // 2)  # eight to a byte
+            bits = np.unpackbits(np.frombuffer(drawn, np.uint8))
+            self._signs = torch.from_numpy(bits).float().mul_(2).sub_(1)
+        start = self._coins.randrange(len(self._signs) - size + 1)
+        signs = self._signs[start : start + size].reshape(tuple(value.shape))
+        return signs.to(device_of(value), value.dtype)
 
 
 class _NoPassInside(TorchFunctionMode):
@@ -181,8 +205,14 @@ def _estimated(
 ) -> LocalDerivative:
     if share is None:
         return _known(results, use, "zero", None)
-    norm = float(torch.linalg.vector_norm(share.detach(), dtype=torch.float64))
-    return _operator(results, use, norm=norm, estimated=True, reason=reason)
+    return _operator(results, use, norm=_norm(share), estimated=True, reason=reason)
+
+
+def _norm(tensor: Tensor) -> float:
+    norm = float(torch.linalg.vector_norm(tensor.detach()))
+    if 1e-15 < norm < 1e15 and tensor.dtype in (torch.float32, torch.float64):
+        return norm
+    return float(torch.linalg.vector_norm(tensor.detach(), dtype=torch.float64))
 
 
 def _operator(results: list[LiveValue], use: LiveUse, **options: Any) -> LocalDerivative:
