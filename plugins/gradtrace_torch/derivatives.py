@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 from gradtrace.derivative import LocalDerivative
 from gradtrace_torch.live import LiveCall, LiveUse, LiveValue
 from gradtrace_torch.ops import op_of
+from gradtrace_torch.products import product_norms
 from gradtrace_torch.pullback import Pullback, Shares, device_of, filled
 
 __all__ = ["Differentiator"]
@@ -54,6 +55,11 @@ class Differentiator:
 
     def _differentiate(self, pullback: Pullback) -> None:
         if self.mode == "norm":
+            norms = product_norms(pullback.call, pullback.uses)
+            if norms is not None:
+                for use, norm in zip(pullback.uses, norms, strict=True):
+                    use.derivative = _operator(pullback.results, use, norm=norm)
+                return
             shares = pullback([self._signs_like(value) for value in pullback.results])
             for use, share in zip(pullback.uses, shares, strict=True):
                 use.derivative = _estimated(pullback.results, use, share)
@@ -133,10 +139,11 @@ def _checked_jacobians(
 
 
 def _agrees(jacobian: Tensor, probe: Tensor, expected: Tensor) -> bool:
-    rows = jacobian.double().reshape(len(jacobian), -1)
-    found, scale = probe.double() @ rows, probe.double().abs() @ rows.abs()
+    dtype = jacobian.dtype if jacobian.dtype is torch.float64 else torch.float32
+    rows, probe = jacobian.to(dtype).reshape(len(jacobian), -1), probe.to(dtype)
+    found, scale = probe @ rows, probe.abs() @ rows.abs()
     tolerance = 64 * math.sqrt(len(probe)) * torch.finfo(jacobian.dtype).eps
-    off = (found - expected.flatten()).abs() > tolerance * scale.clamp(min=1e-30)
+    off = (found - expected.to(dtype).flatten()).abs() > tolerance * scale.clamp(min=1e-30)
     return not bool(off.any())
 
 
@@ -185,12 +192,10 @@ def _known(
     results: list[LiveValue], use: LiveUse, structure: str, tensor: Tensor | None
 ) -> LocalDerivative:
     size = math.prod(use.value.shape)
-    wide = None if tensor is None else tensor.detach().double()
-    if wide is None:
+    if tensor is None:
         norm = math.sqrt(size) if structure == "identity" else 0.0
     else:
-        norm = float(torch.linalg.vector_norm(wide))
-        norm *= math.sqrt(size) if structure == "scaled" else 1.0
+        norm = _norm(tensor) * (math.sqrt(size) if structure == "scaled" else 1.0)
     array = None
     if tensor is not None:
         narrow = tensor.dtype in (torch.float64, torch.float32, torch.float16)

@@ -32,6 +32,7 @@ class Pullback:
     """The map from cotangents of a call's results to shares of its uses."""
 
     def __init__(self, call: LiveCall, results: list[LiveValue], uses: list[LiveUse]) -> None:
+        self.call = call
         self.results = results
         self.uses = uses
         self._nodes = in_backward_order(call.nodes)
@@ -85,7 +86,8 @@ class Pullback:
         widest = max(rows, *(math.prod(use.value.shape) for use in self.uses), 1)
         blocks = basis.split(max(1, BATCH // widest))
         mapped = [_batched(one, block) if batched else _looped(one, block) for block in blocks]
-        return [torch.cat(parts) for parts in zip(*mapped, strict=True)]
+        whole = zip(*mapped, strict=True)
+        return [parts[0] if len(parts) == 1 else torch.cat(parts) for parts in whole]
 
 
 def filled(share: Tensor | None, value: LiveValue, like: Tensor) -> Tensor:
