@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import networkx as nx
@@ -50,6 +51,11 @@ class _Point:
     operands: list[Array]
     parts: Sequence[int]
     """Numbers of the results that a gradient can come back to."""
+
+    @cached_property
+    def middle(self) -> Array:
+        """What comes of the operands as they were recorded."""
+        return self.results(self.operands)
 
     def results(self, operands: Sequence[Array]) -> Array:
         found = self.replay(operands)
@@ -104,7 +110,7 @@ def _point(graph: nx.MultiDiGraph[str], node: str, replay: Replay) -> _Point | s
         return "its numbers are complex, which are not differenced"
     point = _Point(replay, operands, parts)
     try:
-        again = point.results(point.operands)
+        again = point.middle
     except Exception as error:  # whatever the user's function raises on other numbers than its own
         return f"running its function again raised {type(error).__name__}: {error}"
     kept = [summary.array for summary in recorded if summary.array is not None]
@@ -195,7 +201,7 @@ def _along(
     tolerance: Tolerance,
 ) -> Outcome:
     """Compare the derivative along one direction with what the backward says of it."""
-    middle = point.results(point.operands)
+    middle = point.middle
 
     def slopes(step: float) -> tuple[float, float, float]:
         """Return the slope ahead and behind, with what rounding may add to them."""
