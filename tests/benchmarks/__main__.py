@@ -6,13 +6,13 @@ import argparse
 
 import torch
 
-from tests.benchmarks import growth, imports, memory, overhead
+from tests.benchmarks import growth, imports, jacobians, memory, overhead
 
 
 def main() -> None:
     """Run the benchmarks that are asked for, all unless told."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=main.__doc__)
-    names = ("time", "memory", "growth", "import")
+    names = ("time", "jacobians", "memory", "growth", "import")
     parser.add_argument("only", nargs="*", help=f"some of {', '.join(names)}")
     parser.add_argument("--rounds", type=int, default=25, help="runs of each step (25)")
     parser.add_argument("--everything", action="store_true", help="time all options of a trace")
@@ -24,6 +24,8 @@ def main() -> None:
         imports.report()
     if "time" in chosen:
         overhead.report(rounds=arguments.rounds, everything=arguments.everything)
+    if "jacobians" in chosen:
+        jacobians.report(rounds=5)
     if "memory" in chosen:
         memory.report()
     if "growth" in chosen:

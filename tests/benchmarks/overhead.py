@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.benchmarks.steps import STEPS, Step
 
-__all__ = ["OPTIONS", "report"]
+__all__ = ["OPTIONS", "cpu_time", "report"]
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -44,13 +44,13 @@ def _ratios(
         run()
     for _ in range(rounds):
         for name, run in runs.items():
-            times[name].append(_cpu_time(run))
+            times[name].append(cpu_time(run))
     medians = {name: median(each) for name, each in times.items()}
     untraced = medians.pop("")
     return untraced, {name: each / untraced for name, each in medians.items()}
 
 
-def _cpu_time(run: Callable[[], Any]) -> float:
+def cpu_time(run: Callable[[], Any]) -> float:
     """Time one run; it starts without the garbage of the one before, which is not its own."""
     gc.collect()
     began = time.process_time()
