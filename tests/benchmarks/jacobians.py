@@ -28,8 +28,8 @@ def report(*, rounds: int) -> None:
         asked.append(cpu_time(lambda: _ask(model, inputs, targets)))
     ours, theirs = median(traced[1:]), median(asked[1:])
     print("exact Jacobians of a perceptron, 4 × 64, batch 8: CPU time, median")
-    print(f"  traced with the step {ours * 1e3:.0f} ms, asked for call by call {theirs * 1e3:.0f} ms")
-    print(f"  ratio {ours / theirs:.2f}", flush=True)
+    print(f"  traced with the step {ours * 1e3:.0f} ms, call by call {theirs * 1e3:.0f} ms", end="")
+    print(f": ratio {ours / theirs:.2f}", flush=True)
 
 
 def _trace(model: nn.Sequential, inputs: Tensor, targets: Tensor) -> None:
