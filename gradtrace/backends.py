@@ -64,12 +64,19 @@ def _declared(group: str, path: tuple[str, ...]) -> list[tuple[EntryPoint, str]]
     return [(point, point.dist.name if point.dist else "unknown") for point in points]
 
 
+_working: dict[EntryPoint, Plugin] = {}
+"""Plugins that could be loaded; a broken one may work when it is tried again."""
+
+
 def _load(point: EntryPoint, origin: str) -> Plugin:
+    if point in _working:
+        return _working[point]
     try:
         made = point.load()()
         if point.group == GROUPS[0] and not isinstance(made, Backend):
             raise TypeError("it is no backend; help('gradtrace.backends') says what one has")
-        return Plugin(point.group, point.name, origin, loaded=made)
+        _working[point] = Plugin(point.group, point.name, origin, loaded=made)
+        return _working[point]
     except Exception as error:  # whatever a stranger's module raises while it is imported
         reason = f"{type(error).__name__}: {error}"
         if isinstance(error, ModuleNotFoundError) and origin == "gradtrace":
