@@ -42,14 +42,15 @@ def render(
         ),
     ] = None,
     format: Annotated[
-        str | None, typer.Option(help="svg, pdf, png, dot, …; the ending of PATH unless told.")
+        str | None,
+        typer.Option(help="svg, pdf, png, dot, tex, mmd, html, …; the ending of PATH unless told."),
     ] = None,
     depth: Depth = None,
     direction: Annotated[
-        str, typer.Option(help="Where values flow: down, up, right, left.")
-    ] = "down",
+        str | None, typer.Option(help="Where values flow: down, up, right, left.")
+    ] = None,
     title: Annotated[str | None, typer.Option(help="What is written above.")] = None,
-    legend: Annotated[bool, typer.Option(help="Explain shapes, colours and widths.")] = True,
+    legend: Annotated[bool | None, typer.Option(help="Explain shapes, colours and widths.")] = None,
 ) -> None:
     """Draw a saved graph.
 
@@ -57,9 +58,9 @@ def render(
     """
     graph = load(file)
     target = output or file.with_suffix(f".{format or 'svg'}")
-    graph.render(
-        target, format=format, depth=depth, direction=direction, title=title, legend=legend
-    )
+    options = {"depth": depth, "direction": direction, "title": title, "legend": legend}
+    given = {name: value for name, value in options.items() if value is not None}
+    graph.render(target, format=format, **given)
     typer.echo(target)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import networkx as nx
 
 from gradtrace.errors import OptionError, RenderError
+from gradtrace.render.formats import find_writer
 from gradtrace.render.parts import Figure
 from gradtrace.render.renderers import Renderer, find_renderer
 from gradtrace.render.style import figure
@@ -31,13 +33,16 @@ def draw(
     """Draw `graph` into the file `path`, or return the drawing where `path` is None.
 
     `format` is taken from the file's ending, and is SVG without a file. The options are those
-    of `figure`. Raises `OptionError` for an option that does not exist, `RendererError` for a
+    of `figure`; formats that hold the whole graph have fewer, which an error lists. Raises `OptionError` for an option that does not exist, `RendererError` for a
     format that nothing draws, and `RenderError` where the layout fails.
     """
-    _require_options(options)
     format = format or _ending(path)
-    renderer = find_renderer(format)
-    drawing = renderer.render(figure(graph, **options), format)
+    writer = find_writer(format)
+    _require_options(options, format, writer or figure)
+    if writer is not None:
+        drawing = writer(graph, **options).encode()
+    else:
+        drawing = find_renderer(format).render(figure(graph, **options), format)
     if path is None:
         return _as_text(drawing, format)
     target = Path(path)
@@ -83,10 +88,11 @@ def _ending(path: str | PathLike[str] | None) -> str:
     return ending
 
 
-def _require_options(options: dict[str, Any]) -> None:
-    """Raise `OptionError` for an option that `figure` does not have."""
-    legal = [name for name in inspect.signature(figure).parameters if name != "graph"]
+def _require_options(options: dict[str, Any], format: str, taker: Callable[..., Any]) -> None:
+    """Raise `OptionError` for an option that `taker`, which draws `format`, does not have."""
+    legal = [name for name in inspect.signature(taker).parameters if name != "graph"]
+    kind = "a figure" if "direction" in legal else f"format={format!r}"
     for name in options:
         if name not in legal:
-            listed = ", ".join(legal)
-            raise OptionError(f"{name}= is not an option of a figure; use some of {listed}")
+            listed = ", ".join(legal) or "none"
+            raise OptionError(f"{name}= is not an option of {kind}; use some of {listed}")
