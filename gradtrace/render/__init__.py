@@ -10,12 +10,13 @@ from typing import Any
 import networkx as nx
 
 from gradtrace.errors import OptionError, RenderError
-from gradtrace.render.parts import Figure
+from gradtrace.render.parts import Figure, Theme
 from gradtrace.render.renderers import Renderer, find_renderer
 from gradtrace.render.style import figure
 from gradtrace.render.text import text
+from gradtrace.render.themes import THEMES
 
-__all__ = ["Figure", "Renderer", "draw", "figure", "mimebundle", "text"]
+__all__ = ["THEMES", "Figure", "Renderer", "Theme", "draw", "figure", "mimebundle", "text"]
 
 BINARY = frozenset({"bmp", "eps", "gif", "jpeg", "jpg", "pdf", "png", "ps", "tiff", "webp"})
 """Formats that are returned as bytes, even where their bytes happen to be text."""
