@@ -12,12 +12,13 @@ import networkx as nx
 
 from gradtrace.errors import OptionError, RenderError
 from gradtrace.render.formats import find_writer
-from gradtrace.render.parts import Figure
+from gradtrace.render.parts import Figure, Theme
 from gradtrace.render.renderers import Renderer, find_renderer
 from gradtrace.render.style import figure
 from gradtrace.render.text import text
+from gradtrace.render.themes import THEMES
 
-__all__ = ["Figure", "Renderer", "draw", "figure", "mimebundle", "text"]
+__all__ = ["THEMES", "Figure", "Renderer", "Theme", "draw", "figure", "mimebundle", "text"]
 
 BINARY = frozenset({"bmp", "eps", "gif", "jpeg", "jpg", "pdf", "png", "ps", "tiff", "webp"})
 """Formats that are returned as bytes, even where their bytes happen to be text."""
@@ -33,8 +34,9 @@ def draw(
     """Draw `graph` into the file `path`, or return the drawing where `path` is None.
 
     `format` is taken from the file's ending, and is SVG without a file. The options are those
-    of `figure`; formats that hold the whole graph have fewer, which an error lists. Raises `OptionError` for an option that does not exist, `RendererError` for a
-    format that nothing draws, and `RenderError` where the layout fails.
+    of `figure`; formats that hold the whole graph have fewer, which an error lists. Raises
+    `OptionError` for an option that does not exist, `RendererError` for a format that nothing
+    draws, and `RenderError` where the layout fails.
     """
     format = format or _ending(path)
     writer = find_writer(format)

@@ -12,7 +12,15 @@ import networkx as nx
 
 from gradtrace.render.scopes import Place
 
-__all__ = ["LEAVES", "Arrow", "Box", "Drawing", "calls_of", "draw_boxes", "folded_calls"]
+__all__ = [
+    "LEAVES",
+    "Arrow",
+    "Box",
+    "Drawing",
+    "calls_of",
+    "draw_boxes",
+    "folded_calls",
+]
 
 LEAVES = ("input", "parameter", "buffer", "constant")
 
@@ -65,6 +73,8 @@ class Arrow:
     stand-in."""
     uses: int = 1
     """How many edges the arrow stands for."""
+    carried: bool = False
+    """Whether it runs to the next repetition, against the order of the boxes."""
 
 
 @dataclass
@@ -77,20 +87,21 @@ class Drawing:
     @property
     def effort(self) -> int:
         """Number of places that a layered layout must order: boxes, and arrows at each layer."""
-        layer = self._layers()
-        passed = sum(layer[arrow.head] - layer[arrow.tail] for arrow in self.arrows)
+        layer = self.layers()
+        passed = sum(max(0, layer[arrow.head] - layer[arrow.tail]) for arrow in self.arrows)
         return len(self.boxes) + passed
 
-    def _layers(self) -> list[int]:
+    def layers(self) -> list[int]:
         """Return the layer of each box: below its operands, and leaves just above their use."""
         tails: dict[int, list[int]] = defaultdict(list)
-        for arrow in self.arrows:
+        forward = [arrow for arrow in self.arrows if not arrow.carried]
+        for arrow in forward:
             tails[arrow.head].append(arrow.tail)
         layer = [0] * len(self.boxes)
         for head in range(len(self.boxes)):
             layer[head] = 1 + max((layer[tail] for tail in tails[head]), default=-1)
         first = [len(self.boxes)] * len(self.boxes)
-        for arrow in self.arrows:
+        for arrow in forward:
             first[arrow.tail] = min(first[arrow.tail], layer[arrow.head])
         for box in range(len(self.boxes)):
             if not tails[box] and first[box] < len(self.boxes):
@@ -116,6 +127,7 @@ def draw_boxes(graph: nx.MultiDiGraph[str], *, ends: int | None = None) -> Drawi
     if ends is None or 2 * ends >= len(calls):
         artist.draw(calls)
         artist.draw_unused()
+        artist.draw_carried()
         return artist.drawing
     omitted = calls[ends : len(calls) - ends]
     artist.omit(omitted)
@@ -205,6 +217,15 @@ class _Artist:
             if self.is_leaf(node) and not self.graph.out_degree(node):
                 self.add(Box(node, data, Place()))
 
+    def draw_carried(self) -> None:
+        """Draw what the steps of a recurrence hand on."""
+        runs = {data["run"]: None for _, data in self.graph.nodes(data=True) if "run" in data}
+        self.drawing.arrows += [
+            Arrow(self.number[each.tail], self.number[each.head], each.data, carried=True)
+            for run in runs
+            for each in run.carried
+        ]
+
     def edges_into(self, node: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yield the operands of `node` with their edges, by the index of the operand."""
         edges = sorted(self.graph.in_edges(node, keys=True, data=True), key=lambda e: str(e[2]))
@@ -242,7 +263,8 @@ class _Artist:
 
     def leaf_place(self, node: str, call: str) -> Place:
         """Return where a leaf belongs at one use: an input outside, others at their call."""
-        outside = self.graph.nodes[node]["kind"] == "input"
+        data = self.graph.nodes[node]
+        outside = data["kind"] == "input" and "run" not in data
         return Place() if outside else _place(self.graph.nodes[call])
 
     def add(self, box: Box) -> int:
@@ -280,4 +302,4 @@ def _place(data: Mapping[str, Any]) -> Place:
     scope = data["scope"]
     if data.get("folded"):
         scope = scope.rpartition(".")[0]
-    return Place(scope, tuple(data["invocations"]))
+    return Place(scope, tuple(data["invocations"]), data.get("run"))

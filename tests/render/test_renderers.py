@@ -72,7 +72,7 @@ def test_a_broken_renderer_does_not_break_the_rest(graphviz_only: Installed) -> 
 
 
 def test_an_unknown_option_lists_the_legal_ones(graphviz_only: Installed) -> None:
-    legal = "depth, direction, legend, limit_nodes, title"
+    legal = "depth, direction, focus"
     with pytest.raises(OptionError, match=f"deph= is not an option of a figure; .* {legal}"):
         draw(examples.scalars(), None, deph=1)
 
