@@ -17,7 +17,7 @@ SHAPES = {"rectangle": '["{}"]', "rounded": '("{}")', "double": '[["{}"]]', "das
 ARROWS = {"solid": "-->", "dashed": "-.->", "dotted": "-.->"}
 
 SAFE = re.compile(r"(?!(?<=\d)\.\d)[^\w ,()/=+×‖·…–√∂]")
-"""What is written as a number, so that it is neither Markdown, HTML, mathematics nor a directive."""
+"""What is written as a number, so that it is no Markdown, HTML or directive."""
 
 
 JOINER = "\u2060"
@@ -108,7 +108,7 @@ def escaped(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return `text` as a YAML text in quotes.
+    r"""Return `text` as a YAML text in quotes.
 
     >>> _quoted('y = "x"')
     '"y = \\"x\\""'

@@ -6,11 +6,17 @@ figure to tools that work on pydot graphs.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gradtrace.errors import require_choice
 from gradtrace.render import Figure
+from gradtrace_graphviz.digraph import to_digraph
 from gradtrace_graphviz.dot import to_dot
 from gradtrace_graphviz.interchange import to_pydot
 from gradtrace_graphviz.layout import lay_out
+
+if TYPE_CHECKING:
+    import graphviz
 
 __all__ = ["GraphvizRenderer", "to_dot", "to_pydot"]
 
@@ -31,3 +37,7 @@ class GraphvizRenderer:
         require_choice("format", format, self.formats)
         source = to_dot(figure)
         return source.encode() if format == "dot" else lay_out(source, format)
+
+    def digraph(self, figure: Figure, name: str) -> graphviz.Digraph:
+        """Return `figure` as a `graphviz.Digraph` called `name`."""
+        return to_digraph(to_dot(figure), name)
