@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import networkx as nx
 
-from gradtrace.errors import OptionError, RenderError
+from gradtrace.errors import OptionError, PageError, RenderError
 from gradtrace.render.formats import find_writer
 from gradtrace.render.parts import Figure, Theme
 from gradtrace.render.renderers import Renderer, find_renderer
@@ -19,6 +19,12 @@ from gradtrace.render.text import text
 from gradtrace.render.themes import THEMES
 
 __all__ = ["THEMES", "Figure", "Renderer", "Theme", "draw", "figure", "mimebundle", "text"]
+
+PLAIN = ("shapes", "gains")
+"""What a figure shows that does not fit its page with all numbers."""
+
+SMALLER = (28, 20, 14, 9, 6)
+"""Boxes that a figure may still have where one with more does not fit its page."""
 
 BINARY = frozenset({"bmp", "eps", "gif", "jpeg", "jpg", "pdf", "png", "ps", "tiff", "webp"})
 """Formats that are returned as bytes, even where their bytes happen to be text."""
@@ -44,7 +50,7 @@ def draw(
     if writer is not None:
         drawing = writer(graph, **options).encode()
     else:
-        drawing = find_renderer(format).render(figure(graph, **options), format)
+        drawing = _fitted(graph, find_renderer(format), format, options)
     if path is None:
         return _as_text(drawing, format)
     target = Path(path)
@@ -54,6 +60,36 @@ def draw(
         why = error.strerror or error
         raise RenderError(f"cannot write {target}: {why}; choose another path") from error
     return target
+
+
+def _fitted(
+    graph: nx.MultiDiGraph[str], renderer: Renderer, format: str, options: dict[str, Any]
+) -> bytes:
+    """Return the drawing, folded further until it fits its page where nobody said how far."""
+    error = None
+    for choice in _choices(options):
+        try:
+            return renderer.render(figure(graph, **choice), format)
+        except PageError as too_large:
+            error = error or too_large
+    assert error is not None
+    raise error
+
+
+def _choices(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield `options`, then ever less to draw, as far as `options` leave it open."""
+    yield options
+    if options.get("width") is None:
+        return
+    fewer = {} if "show" in options else {"show": PLAIN}
+    if fewer:
+        yield options | fewer
+    if "depth" in options or "limit_nodes" in options:
+        return
+    for limit in SMALLER:
+        yield options | {"limit_nodes": limit}
+        if fewer:
+            yield options | {"limit_nodes": limit} | fewer
 
 
 def mimebundle(graph: nx.MultiDiGraph[str]) -> dict[str, str]:

@@ -39,13 +39,13 @@ SHOW = (
 SHOWN = SHOW[:-1]
 """What it shows unless told."""
 
-ON_PAGE = ((4.0, {"parameters", "undifferentiated"}), (math.inf, {"undifferentiated"}))
-"""What is not shown unless told on a page up to that many inches wide."""
+OFF_PAGE = frozenset({"parameters", "undifferentiated"})
+"""What is not shown, unless told, where the width of the page is given."""
 
 PAGES = {"column": 3.25, "text": 6.75}
 """Widths of a column and of the text of a paper, in inches."""
 
-LIMITS = ((4.0, 30), (math.inf, 60))
+LIMITS = ((4.0, 34), (math.inf, 60))
 """Boxes that fit a page up to that many inches wide."""
 
 
@@ -58,8 +58,7 @@ def shown(show: str | Iterable[str] | None, width: float | None = None) -> froze
     ['gains', 'local_derivatives', 'shapes', 'upstream_gradients', 'values']
     """
     if show is None:
-        left_out = [names for inches, names in ON_PAGE if width is not None and width <= inches]
-        return frozenset(SHOWN).difference(*left_out[:1])
+        return frozenset(SHOWN) - (OFF_PAGE if width is not None else frozenset())
     names = [show] if isinstance(show, str) else list(show)
     chosen = [str(name).replace(" ", "_") for name in names]
     for name, wanted in zip(names, chosen, strict=True):

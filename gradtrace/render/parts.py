@@ -58,7 +58,7 @@ class Theme:
     widths: tuple[float, float] = (0.8, 3.2)
     """Widths of arrows of the smallest and of the largest gradient, in points."""
     sizes: Mapping[str, float] = field(
-        default_factory=lambda: {"name": 9.0, "number": 8.0, "detail": 7.0, "title": 11.0}
+        default_factory=lambda: {"name": 8.5, "number": 7.5, "detail": 7.0, "title": 11.0}
     )
     """Sizes of text in points."""
 

@@ -16,7 +16,7 @@ import networkx as nx
 import numpy as np
 
 from gradtrace.render.boxes import LEAVES, calls_of
-from gradtrace.render.runs import Carried, Run
+from gradtrace.render.runs import Carried, Run, common
 
 __all__ = ["LEAST", "fold_repeats"]
 
@@ -44,7 +44,7 @@ def fold_repeats(graph: nx.MultiDiGraph[str]) -> nx.MultiDiGraph[str]:
 
 
 Stretch = tuple[int, int, int]
-"""Where a run begins among the calls, calls of a repetition, repetitions."""
+"""Where a run begins among the calls, calls of a repetition, calls of the run."""
 
 
 def _candidates(graph: nx.MultiDiGraph[str], calls: Sequence[str]) -> Iterator[Stretch]:
@@ -57,9 +57,8 @@ def _candidates(graph: nx.MultiDiGraph[str], calls: Sequence[str]) -> Iterator[S
     for period in range(1, min(len(calls) // LEAST, LONGEST) + 1):
         equal = np.flatnonzero(np.diff(tokens[:-period] == tokens[period:], prepend=0, append=0))
         for begin, end in zip(equal[::2], equal[1::2], strict=True):
-            count = int(end - begin) // period + 1
-            stretch = int(begin), period, count
-            if count >= LEAST and not any(_divides(each, stretch) for each in found):
+            stretch = int(begin), period, int(end - begin) + period
+            if stretch[2] >= LEAST * period and not any(_divides(each, stretch) for each in found):
                 found.append(stretch)
                 yield stretch
 
@@ -71,13 +70,13 @@ def _divides(shorter: Stretch, longer: Stretch) -> bool:
 
 
 def _end(stretch: Stretch) -> int:
-    return stretch[0] + stretch[1] * stretch[2]
+    return stretch[0] + stretch[2]
 
 
 def _token(data: Mapping[str, Any]) -> Descriptor:
     """Return what calls have in common that look alike."""
     scope = re.sub(r"(^|\.)\d+(?=\.|$)", r"\1#", data["scope"])
-    op = None if data.get("folded") else data["op"]
+    op = None if str(data["op"]).isdigit() else data["op"]
     return data["kind"], op, data.get("folded"), scope, _shapes(data["value"])
 
 
@@ -89,16 +88,17 @@ def _shapes(value: object) -> Descriptor:
 def _disjoint(stretches: Sequence[Stretch]) -> list[Stretch]:
     """Return stretches that do not overlap, those that save most calls first."""
     chosen: list[Stretch] = []
-    for stretch in sorted(stretches, key=lambda s: (-s[1] * (s[2] - 1), s[1], s[0])):
+    for stretch in sorted(stretches, key=lambda s: (s[1] - s[2], s[1], s[0])):
         if all(_end(stretch) <= s[0] or stretch[0] >= _end(s) for s in chosen):
             chosen.append(stretch)
     return sorted(chosen)
 
 
 def _alike(
-    graph: nx.MultiDiGraph[str], calls: Sequence[str], begin: int, period: int, count: int
+    graph: nx.MultiDiGraph[str], calls: Sequence[str], begin: int, period: int, length: int
 ) -> Stretch | None:
     """Return the longest part of a stretch whose repetitions are wired alike, if long enough."""
+    begin, count = _aligned(graph, calls, begin, period, length)
     wired = [_wiring(graph, calls, begin, period, repetition) for repetition in range(count)]
     longest = 0, 0
     for _, group in groupby(range(1, count), key=lambda repetition: wired[repetition]):
@@ -109,14 +109,30 @@ def _alike(
         longest = max(longest, (members[-1] + 1 - first, -first))
     if longest[0] < LEAST:
         return None
-    return begin - longest[1] * period, period, longest[0]
+    return begin - longest[1] * period, period, longest[0] * period
+
+
+def _aligned(
+    graph: nx.MultiDiGraph[str], calls: Sequence[str], begin: int, period: int, length: int
+) -> tuple[int, int]:
+    """Return a stretch so that each repetition is a numbered scope of its own, if it can be.
+
+    The calls before the first repetition may look like the end of one.
+    """
+    scopes = [graph.nodes[call]["scope"] for call in calls[begin : begin + length]]
+    outer = common(scopes)
+    for shift in range(period):
+        left = (length - shift) // period
+        inner = [common(scopes[shift + i * period : shift + (i + 1) * period]) for i in range(left)]
+        if all(scope != outer for scope in inner):
+            return begin + shift, left
+    return begin, length // period
 
 
 def _continues(first: Sequence[Descriptor], second: Sequence[Descriptor]) -> bool:
     """Tell whether the first repetition takes from outside what the others carry over."""
     return len(first) == len(second) and all(
-        one == other
-        or (one[0] in ("outside", "leaf") and other[0] == "carried" and one[-1] == other[-1])
+        one == other or (one[0] != "own" and other[0] == "carried" and one[-1] == other[-1])
         for one, other in zip(first, second, strict=True)
     )
 
@@ -189,9 +205,10 @@ class _Folder:
         return folded
 
     def run(
-        self, index: int, begin: int, period: int, count: int
+        self, index: int, begin: int, period: int, length: int
     ) -> tuple[Run, list[tuple[str, ...]]]:
         """Return a run, with the nodes of all repetitions that become one node."""
+        count = length // period
         rows = [self.calls[begin + i * period : begin + (i + 1) * period] for i in range(count)]
         columns: list[tuple[str, ...]] = list(zip(*rows, strict=True))
         leaves = self.leaves(rows)
@@ -208,10 +225,10 @@ class _Folder:
             for operand, _, _ in _operands(self.graph, call)
             if not _is_private(self.graph, operand, dict.fromkeys(rows[1], 0))
         )
-        outer = _common(scope for row in scopes for scope in row)
-        inner = [_common(row) for row in scopes]
+        outer = common(scope for row in scopes for scope in row)
+        inner = [common(row) for row in scopes]
         numbers = [scope.removeprefix(outer).lstrip(".").split(".")[0] for scope in inner]
-        numbered = all(one != other for one, other in pairwise(numbers))
+        numbered = all(numbers) and all(one != other for one, other in pairwise(numbers))
         run = Run(
             index,
             count,
@@ -238,16 +255,3 @@ class _Folder:
         places = [place for place in found[0] if all(place in own for own in found)]
         columns = [tuple(own[place] for own in found) for place in places]
         return list(dict.fromkeys(columns))
-
-
-def _common(scopes: Iterator[str] | Sequence[str]) -> str:
-    """Return the innermost scope that holds all of `scopes`."""
-    shared: list[str] | None = None
-    for scope in scopes:
-        parts = scope.split(".") if scope else []
-        if shared is None:
-            shared = parts
-        else:
-            ends = [one == other for one, other in zip(shared, parts, strict=False)]
-            shared = shared[: ends.index(False) if False in ends else len(ends)]
-    return ".".join(shared or [])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Carried", "Run"]
+__all__ = ["Carried", "Run", "common"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,3 +53,20 @@ class Run:
         last = self.scope.rpartition(".")[2]
         first = f"{last}.{self.numbers[0]}" if last else self.numbers[0]
         return f"{first} … {self.numbers[1]}" if self.numbers[0] else last
+
+
+def common(scopes: Iterable[str]) -> str:
+    """Return the innermost scope that holds all of `scopes`.
+
+    >>> common(["net.0.fc", "net.0.act"])
+    'net.0'
+    """
+    shared: list[str] | None = None
+    for scope in scopes:
+        parts = scope.split(".") if scope else []
+        if shared is None:
+            shared = parts
+        else:
+            ends = [one == other for one, other in zip(shared, parts, strict=False)]
+            shared = shared[: ends.index(False) if False in ends else len(ends)]
+    return ".".join(shared or [])

@@ -73,7 +73,8 @@ def figure(
             `"upstream_gradients"`, `"gains"`, `"parameters"` (and buffers and constants),
             `"undifferentiated"` (calls that no gradient can pass, such as those that make masks
             and positions), and `"grids"` (images of small tensors and Jacobians). Unless told,
-            all but the last, and on a page what finds room there.
+            all but the last, and without parameters and undifferentiated calls where `width` is
+            given.
         theme: `"paper"`, `"grayscale"`, `"slides"`, `"dark"`, the name of a plugin's theme, or a
             `Theme`.
         title: What is written above.

@@ -8,11 +8,11 @@ __all__ = ["to_digraph"]
 
 
 def to_digraph(source: str, name: str) -> graphviz.Digraph:
-    """Return the graph that `source` describes, called `name`.
+    r"""Return the graph that `source` describes, called `name`.
 
-    >>> graph = to_digraph("digraph gradtrace {\\n\\ta -> b\\n}\\n", "model")
+    >>> graph = to_digraph("digraph gradtrace {\n\ta -> b\n}\n", "model")
     >>> graph.body
-    ['\\ta -> b\\n']
+    ['\ta -> b\n']
     """
     lines = source.splitlines(keepends=True)
     return graphviz.Digraph(name, body=lines[1:-1])
