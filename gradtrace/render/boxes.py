@@ -20,6 +20,7 @@ __all__ = [
     "calls_of",
     "draw_boxes",
     "folded_calls",
+    "place_of",
 ]
 
 LEAVES = ("input", "parameter", "buffer", "constant")
@@ -185,11 +186,11 @@ class _Artist:
         folded = folded_calls(data)
         if crowd and not folded:
             text = f"… {len(crowd):,} leaves not drawn …"
-            arrows.append((self.add(Box(None, {}, _place(data), text=text)), None))
+            arrows.append((self.add(Box(None, {}, place_of(data), text=text)), None))
         if self.omission is not None and self.touches_omitted(node):
             arrows.append((self.omission, None))
         hidden = len(crowd) if folded else 0
-        self.number[node] = self.add(Box(node, data, _place(data), hidden=hidden))
+        self.number[node] = self.add(Box(node, data, place_of(data), hidden=hidden))
         self.drawing.arrows += _bundled(arrows, self.number[node])
 
     def has_no_room(self, leaf: str, call: str, drawn: int) -> bool:
@@ -265,7 +266,7 @@ class _Artist:
         """Return where a leaf belongs at one use: an input outside, others at their call."""
         data = self.graph.nodes[node]
         outside = data["kind"] == "input" and "run" not in data
-        return Place() if outside else _place(self.graph.nodes[call])
+        return Place() if outside else place_of(self.graph.nodes[call])
 
     def add(self, box: Box) -> int:
         self.drawing.boxes.append(box)
@@ -297,7 +298,7 @@ def folded_calls(data: Mapping[str, Any]) -> int:
     return calls if calls > 1 else 0
 
 
-def _place(data: Mapping[str, Any]) -> Place:
+def place_of(data: Mapping[str, Any]) -> Place:
     """Return where a call belongs: in the frame of its scope, a folded scope in the one around."""
     scope = data["scope"]
     if data.get("folded"):

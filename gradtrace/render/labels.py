@@ -83,7 +83,10 @@ def _name(box: Box, scope: str) -> str:
     run: Run | None = box.data.get("run")
     if run is not None and run.calls == 1 and run.numbers[0] and box.folded:
         return printable(run.name)
-    return printable(box.node if box.folded or not scope else box.node.removeprefix(f"{scope}."))
+    inner = box.node.removeprefix(f"{scope}.") if scope else box.node
+    if inner.isdigit():
+        inner = f"{scope.rpartition('.')[2]}.{inner}"
+    return printable(inner)
 
 
 def _details(box: Box, name: str, dtype: str | None, *, sizes: bool) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-from gradtrace.render.boxes import LEAVES, calls_of
+from gradtrace.render.boxes import LEAVES, calls_of, place_of
 from gradtrace.render.runs import Carried, Run, common
 
 __all__ = ["LEAST", "fold_repeats"]
@@ -119,7 +119,7 @@ def _aligned(
 
     The calls before the first repetition may look like the end of one.
     """
-    scopes = [graph.nodes[call]["scope"] for call in calls[begin : begin + length]]
+    scopes = [place_of(graph.nodes[call]).scope for call in calls[begin : begin + length]]
     outer = common(scopes)
     for shift in range(period):
         left = (length - shift) // period
@@ -131,9 +131,11 @@ def _aligned(
 
 def _continues(first: Sequence[Descriptor], second: Sequence[Descriptor]) -> bool:
     """Tell whether the first repetition takes from outside what the others carry over."""
-    return len(first) == len(second) and all(
-        one == other or (one[0] != "own" and other[0] == "carried" and one[-1] == other[-1])
-        for one, other in zip(first, second, strict=True)
+    taken = {each[-1]: each for each in first}
+    return len(first) <= len(second) and all(
+        taken.get(each[-1]) == each
+        or (each[0] == "carried" and taken.get(each[-1], ("",))[0] != "own")
+        for each in second
     )
 
 
@@ -218,7 +220,7 @@ class _Folder:
             for operand, _, data in _operands(self.graph, user):
                 if operand in where:
                     carried.setdefault((operand, call), Carried(operand, call, data))
-        scopes = [[self.graph.nodes[call]["scope"] for call in row] for row in rows]
+        scopes = [[place_of(self.graph.nodes[call]).scope for call in row] for row in rows]
         shared = any(
             self.graph.nodes[operand]["kind"] == "parameter" and operand not in where
             for call in rows[1]

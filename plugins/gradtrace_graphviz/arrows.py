@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from gradtrace.render.parts import FigureEdge, Theme
 from gradtrace_graphviz.scene import Point, Segment, Shape, Text
 
-__all__ = ["Area", "arrow", "beside_curve"]
+__all__ = ["HEAD", "Area", "arrow", "beside_curve"]
 
 Area = tuple[float, float, float, float]
 """Left, top, right and bottom."""
@@ -17,6 +17,9 @@ DASH = {"solid": (), "dashed": (3.0, 2.0), "dotted": (0.8, 1.8)}
 
 HEAD = 4.6
 """Length of the point of a thin arrow."""
+
+SLACK = 1.5
+"""Room above and below the letters of a label, which may overlap with other things."""
 
 ASIDE = 4.0
 """How far beside the arrow of its value that of a gradient runs."""
@@ -96,14 +99,22 @@ def _at(curve: Sequence[Point], share: float) -> Point:
     )
 
 
-def beside_curve(points: Sequence[Point], wide: float, high: float, taken: Sequence[Area]) -> Point:
+def beside_curve(
+    points: Sequence[Point], size: Point, taken: Sequence[Area], *, aside: float
+) -> Point:
     """Return where a label of some size stands: beside a curve, where nothing else is if it can."""
+    wide, high = size
     places = [
         place
         for x, y in points
-        for place in ((x + 3, y - high / 2), (x - 3 - wide, y - high / 2), (x - wide / 2, y - high))
+        for place in (
+            (x + aside, y - high / 2),
+            (x - aside - wide, y - high / 2),
+            (x - wide / 2, y - high - aside),
+        )
     ]
-    free = (p for p in places if not any(_meets((*p, p[0] + wide, p[1] + high), a) for a in taken))
+    areas = {p: (p[0], p[1] + SLACK, p[0] + wide, p[1] + high - SLACK) for p in places}
+    free = (p for p in places if not any(_meets(areas[p], other) for other in taken))
     return next(free, places[0])
 
 

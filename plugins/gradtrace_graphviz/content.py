@@ -23,9 +23,6 @@ LEAST = 30.0
 GAP = 8.0
 """Room between what stands side by side."""
 
-WIDEST = 190.0
-"""Width up to which numbers stand side by side."""
-
 CELL = 5.0
 """Width of an element in an image."""
 
@@ -43,9 +40,10 @@ class Content:
         return tuple(moved(part, x, y) for part in self.parts)
 
 
-def content(node: FigureNode, theme: Theme, *, compact: bool) -> Content:
-    """Return what stands in a box; a compact one has its numbers side by side."""
-    lines = _compact(node.rows, theme) if compact else _rows(node.rows, theme)
+def content(node: FigureNode, theme: Theme, *, room: float | None) -> Content:
+    """Return what stands in a box, side by side where that takes no more than `room`."""
+    rows = node.rows
+    lines = _rows(rows, theme) if room is None else _compact(rows, theme, room)
     if node.grids:
         lines.append(_beside([image(grid, theme) for grid in node.grids], GAP))
     inner = stacked(lines, least=LEAST)
@@ -136,21 +134,21 @@ def _rows(rows: Sequence[Row], theme: Theme) -> list[Content]:
     return lines
 
 
-def _compact(rows: Sequence[Row], theme: Theme) -> list[Content]:
+def _compact(rows: Sequence[Row], theme: Theme, room: float) -> list[Content]:
     """Return the name with what is said of it in one line, and the numbers in as few as can be."""
     head = [_set(row, theme) for row in rows if not row.caption]
     numbers = [
         _beside((_caption(row, theme), _set(row, theme)), 3.0) for row in rows if row.caption
     ]
-    return [*_filled(head), *_filled(numbers)]
+    return [*_filled(head, room), *_filled(numbers, room)]
 
 
-def _filled(pieces: Sequence[Content]) -> list[Content]:
+def _filled(pieces: Sequence[Content], room: float) -> list[Content]:
     """Return pieces in lines that are filled before the next is begun."""
     lines: list[list[Content]] = []
     for each in pieces:
         taken = sum(piece.width + GAP for piece in lines[-1]) if lines else 0.0
-        if lines and taken + each.width <= WIDEST:
+        if lines and taken + each.width <= room:
             lines[-1].append(each)
         else:
             lines.append([each])

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from gradtrace.errors import PageError
 from gradtrace.render.parts import Cluster, Figure, FigureEdge, FigureNode
-from gradtrace_graphviz.arrows import Area, arrow, beside_curve
+from gradtrace_graphviz.arrows import HEAD, Area, arrow, beside_curve
 from gradtrace_graphviz.content import Content, content, image, phrase, stacked
 from gradtrace_graphviz.key import key
+from gradtrace_graphviz.ranks import Ranks
 from gradtrace_graphviz.scene import Group, Page, Shape, Text, box, moved, reach
 from gradtrace_graphviz.skeleton import Placed, place
 
@@ -27,11 +28,11 @@ LARGEST = 1.15
 HIGHEST = 9.0
 """Height of a page in inches, where its width is given."""
 
-LEGEND = 0.9
-"""Inches of the page's height that are left to title and legend."""
-
 NARROWEST = 230.0
 """Width, in points, that a legend fills at least."""
+
+FLAT, NARROW = 0.8, 0.45
+"""Shares of a page's width that the content of a box may fill, the wider one preferred."""
 
 FADED = 0.35
 
@@ -41,7 +42,12 @@ def drawing(figure: Figure) -> Page:
 
     Raises `PageError` where it does not fit the page with text of `SMALLEST` points.
     """
-    return _Draughtsman(figure).page()
+    if figure.width is None:
+        return _Draughtsman(figure).page()
+    try:
+        return _Draughtsman(figure, 72 * figure.width * FLAT).page()
+    except PageError:
+        return _Draughtsman(figure, 72 * figure.width * NARROW).page()
 
 
 @dataclass
@@ -49,23 +55,56 @@ class _Draughtsman:
     """Draws one figure."""
 
     figure: Figure
+    room: float | None = None
+    """Width up to which things stand side by side in a box; without it, each has its line."""
 
     def page(self) -> Page:
         figure = self.figure
         compact = figure.width is not None
-        contents = {node.id: content(node, figure.theme, compact=compact) for node in figure.nodes}
+        contents = {node.id: content(node, figure.theme, room=self.room) for node in figure.nodes}
         labels = {i: self.label(edge) for i, edge in enumerate(figure.edges)}
         labels = {i: label for i, label in labels.items() if label.parts}
         titles = {each.id: self.title(each) for each in figure.clusters}
+        roomy = self.room_beside(labels) if compact else {}
         placed = place(
             figure,
-            {name: (each.width, each.height) for name, each in contents.items()},
+            {name: (c.width + roomy.get(name, 0.0), c.height) for name, c in contents.items()},
             {} if compact else {i: (each.width + 6, each.height) for i, each in labels.items()},
             {name: (each.width, each.height) for name, each in titles.items()},
             gaps=(9.0, 12.0) if compact else (16.0, 20.0),
         )
+        self.spread(placed, contents, roomy)
         groups = list(self.groups(placed, contents, labels, titles))
-        return self.printed(groups, placed)
+        return self.printed(groups)
+
+    def room_beside(self, labels: dict[int, Content]) -> dict[str, float]:
+        """Return how much room the label takes between a leaf and the call that it is beside."""
+        if self.figure.direction in ("left", "right"):
+            return {}
+        edges = [edge for edge in self.figure.edges if edge.kind == "value"]
+        beside = Ranks.of(replace(self.figure, edges=tuple(edges))).beside
+        pairs = {(leaf, call) for call, leaves in beside.items() for leaf in leaves}
+        return {
+            edge.tail: labels[index].width + 4
+            for index, edge in enumerate(self.figure.edges)
+            if (edge.tail, edge.head) in pairs and index in labels
+        }
+
+    def spread(self, placed: Placed, contents: dict[str, Content], roomy: dict[str, float]) -> None:
+        """Move each leaf with room beside it away from its call, and draw its arrow straight."""
+        for index, edge in enumerate(self.figure.edges):
+            (x, y), (to, level) = placed.nodes[edge.tail], placed.nodes[edge.head]
+            if edge.tail not in roomy or abs(y - level) > 1:
+                continue
+            side = 1 if to > x else -1
+            x -= side * roomy[edge.tail] / 2
+            placed.nodes[edge.tail] = (x, y)
+            start = x + side * contents[edge.tail].width / 2
+            tip = to - side * contents[edge.head].width / 2
+            end = tip - side * HEAD
+            third = (end - start) / 3
+            steps = [start, start + third, end - third, end, tip]
+            placed.edges[index] = tuple((each, y) for each in steps)
 
     def label(self, edge: FigureEdge) -> Content:
         """Return what stands at an arrow."""
@@ -116,7 +155,8 @@ class _Draughtsman:
                 x, y = placed.labels[index]
                 x, y = x - label.width / 2, y - label.height / 2
             else:
-                x, y = beside_curve(middles[index], label.width, label.height, taken)
+                size = label.width, label.height
+                x, y = beside_curve(middles[index], size, taken, aside=2 + edge.width / 2)
             taken.append((x, y, x + label.width, y + label.height))
             yield Group("label", label.at(x, y), edge.tooltip, _opacity(edge.emphasis))
 
@@ -156,19 +196,31 @@ class _Draughtsman:
         parts = (*shapes, *inside.at(left, top))
         return Group("node", parts, node.tooltip, _opacity(node.emphasis))
 
-    def printed(self, groups: list[Group], placed: Placed) -> Page:
-        """Return the page: the title above, the drawing, the legend below."""
-        figure, theme = self.figure, self.figure.theme
+    def printed(self, groups: list[Group]) -> Page:
+        """Return the page, with text as large as fits."""
         parts = [part for group in groups for part in group.parts]
-        left, top, right, low = reach(parts) if parts else (0.0, 0.0, 1.0, 1.0)
+        area = reach(parts) if parts else (0.0, 0.0, 1.0, 1.0)
+        if self.figure.width is None:
+            return self.framed(groups, area, 1.0)
+        most, least = self.scale(area[2] - area[0]), SMALLEST / min(self.sizes())
+        page = self.framed(groups, area, most)
+        high = page.height * most / 72
+        if high > HIGHEST:
+            page = self.framed(groups, area, max(least, 0.99 * most * HIGHEST / high))
+            high = page.height * page.scale / 72
+        if high > HIGHEST:
+            raise self.too_large(f"is {high:.1f} inches high, of {HIGHEST:g}")
+        return page
+
+    def framed(self, groups: list[Group], area: Area, scale: float) -> Page:
+        """Return the title above, the drawing, the legend below."""
+        figure = self.figure
+        left, top, right, low = area
         wide = max(right - left, 1.0)
-        scale = self.scale(wide, low - top)
-        room = max(wide, NARROWEST) if figure.width is None else 72 * figure.width / scale
-        room -= 2 * MARGIN if figure.width is not None else 0.0
-        head = self.head(room)
-        foot = key(figure, room)
-        wide = max(wide, head.width, foot.width)
-        page = wide + 2 * MARGIN if figure.width is None else 72 * figure.width / scale
+        page = None if figure.width is None else 72 * figure.width / scale
+        room = max(wide, NARROWEST) if page is None else page - 2 * MARGIN
+        head, foot = self.head(room), key(figure, room)
+        page = page or max(wide, head.width, foot.width) + 2 * MARGIN
         y = MARGIN + head.height + (4 if head.parts else 0)
         dx, dy = (page - (right - left)) / 2 - left, y - top
         shifted = [
@@ -179,10 +231,8 @@ class _Draughtsman:
         shifted.append(Group("title", head.at(MARGIN, MARGIN)))
         shifted.append(Group("legend", foot.at(MARGIN, y)))
         high = y + foot.height + MARGIN
-        if figure.width is not None and high * scale > 72 * HIGHEST:
-            raise self.too_large(f"is {high * scale / 72:.1f} inches high, of {HIGHEST:g}")
         title = figure.title or "gradtrace"
-        return Page(page, high, scale, tuple(shifted), theme.background, title)
+        return Page(page, high, scale, tuple(shifted), figure.theme.background, title)
 
     def head(self, room: float) -> Content:
         theme, title = self.figure.theme, self.figure.title
@@ -194,16 +244,15 @@ class _Draughtsman:
             return whole
         return phrase(title, size=size * room / whole.width, colour=theme.ink, bold=True)
 
-    def scale(self, wide: float, high: float) -> float:
-        """Return how much larger or smaller than drawn the figure is printed."""
-        if self.figure.width is None:
-            return 1.0
+    def sizes(self) -> Iterable[float]:
+        return self.figure.theme.sizes.values()
+
+    def scale(self, wide: float) -> float:
+        """Return how much larger or smaller than drawn the figure fills its page."""
+        assert self.figure.width is not None
         scale = min(LARGEST, (72 * self.figure.width - 2 * MARGIN) / (wide + 1))
-        least = min(self.figure.theme.sizes.values())
-        if scale * least >= SMALLEST:
-            scale = max(SMALLEST / least, min(scale, 72 * (HIGHEST - LEGEND) / high))
-        if scale * least < SMALLEST:
-            needed = (wide + 2 * MARGIN) * SMALLEST / least / 72
+        if scale * min(self.sizes()) < SMALLEST:
+            needed = (wide + 2 * MARGIN) * SMALLEST / min(self.sizes()) / 72
             raise self.too_large(f"is {needed:.1f} inches wide, of {self.figure.width:g}")
         return scale
 

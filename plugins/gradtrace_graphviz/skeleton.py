@@ -27,9 +27,9 @@ Size = tuple[float, float]
 class Placed:
     """Where everything of a figure is, in points, y downwards."""
 
-    nodes: Mapping[str, Point]
+    nodes: dict[str, Point]
     """Centres."""
-    edges: Mapping[int, tuple[Point, ...]]
+    edges: dict[int, tuple[Point, ...]]
     """Points of cubic curves, from tail to head; none for an arrow that was not laid out."""
     labels: Mapping[int, Point]
     """Centres."""
