@@ -137,8 +137,9 @@ get("open").addEventListener("click", () => openAll(true));
 get("close").addEventListener("click", () => openAll(false));
 get("fit").addEventListener("click", () => stage.fit());
 get("colours").addEventListener("click", () => {
-  const dark = getComputedStyle(document.documentElement).colorScheme.includes("dark");
-  document.documentElement.dataset.theme = dark ? "light" : "dark";
+  const chosen = document.documentElement.dataset;
+  const dark = chosen.theme ? chosen.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  chosen.theme = dark ? "light" : "dark";
 });
 document.addEventListener("keydown", onKey);
 window.addEventListener("resize", () => stage.update());

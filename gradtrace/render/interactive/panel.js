@@ -149,6 +149,7 @@ class Panel {
 
   // Factor by factor along the use with the largest gradient, up to the output.
   largestPath(number) {
+    if (!this.data.nodes[number].differentiable) return [];
     const path = [];
     const seen = new Set([number]);
     for (let at = number; !this.data.nodes[at].seed;) {
