@@ -50,17 +50,64 @@ def render(
     ] = "down",
     title: Annotated[str | None, typer.Option(help="What is written above.")] = None,
     legend: Annotated[bool, typer.Option(help="Explain shapes, colours and widths.")] = True,
+    theme: Annotated[str, typer.Option(help="paper, grayscale, slides, dark, …")] = "paper",
+    width: Annotated[
+        str | None, typer.Option(help="Width of the page: column, text, or inches.")
+    ] = None,
+    show: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What is shown, once for each: values, shapes, local_derivatives, "
+            "upstream_gradients, gains, parameters, undifferentiated, grids."
+        ),
+    ] = None,
+    passes: Annotated[
+        str, typer.Option(help="What flows: overlaid, forward, backward, both.")
+    ] = "overlaid",
+    focus: Annotated[
+        str | None, typer.Option(help="A scope, or a node, to which the figure is restricted.")
+    ] = None,
+    highlight: Annotated[
+        list[str] | None,
+        typer.Option(help="A node with all that was computed of it; several are a path."),
+    ] = None,
+    fold_repeats: Annotated[
+        bool | None,
+        typer.Option(help="Draw repeated blocks, and steps of a recurrence, once."),
+    ] = None,
+    math: Annotated[bool, typer.Option(help="Typeset the formulas.")] = False,
+    limit_nodes: Annotated[
+        int | None, typer.Option(help="Boxes above which more is folded.")
+    ] = None,
 ) -> None:
     """Draw a saved graph.
 
-    [dim]Example:[/] gradtrace render step.gradtrace -o figure.pdf --depth 2
+    [dim]Example:[/] gradtrace render step.gradtrace -o figure.pdf --width column
     """
     graph = load(file)
     target = output or file.with_suffix(f".{format or 'svg'}")
-    graph.render(
-        target, format=format, depth=depth, direction=direction, title=title, legend=legend
-    )
+    chosen = {
+        "depth": depth,
+        "focus": focus,
+        "fold_repeats": fold_repeats,
+        "highlight": highlight,
+        "limit_nodes": limit_nodes,
+        "show": show,
+        "title": title,
+        "width": _inches(width),
+    }
+    told = {option: value for option, value in chosen.items() if value is not None}
+    plain = {"direction": direction, "legend": legend, "math": math}
+    graph.render(target, format=format, theme=theme, passes=passes, **plain, **told)
     typer.echo(target)
+
+
+def _inches(width: str | None) -> str | float | None:
+    """Return a width as a number where it is one."""
+    try:
+        return None if width is None else float(width)
+    except ValueError:
+        return width
 
 
 @app.command()
