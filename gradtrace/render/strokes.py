@@ -10,6 +10,7 @@ from typing import Any
 from gradtrace.render.boxes import Arrow, Drawing
 from gradtrace.render.grids import edge_grid
 from gradtrace.render.labels import arrow_label, arrow_tooltip
+from gradtrace.render.mathematics import Formulas
 from gradtrace.render.palette import Magnitudes
 from gradtrace.render.parts import FigureEdge, Theme
 from gradtrace.render.skips import skips
@@ -28,12 +29,23 @@ class Strokes:
     passes: str
     show: frozenset[str]
     magnitudes: Magnitudes | None
+    formulas: Formulas | None
 
     @classmethod
-    def of(cls, drawing: Drawing, *, theme: Theme, passes: str, show: frozenset[str]) -> Strokes:
+    def of(
+        cls,
+        drawing: Drawing,
+        *,
+        theme: Theme,
+        passes: str,
+        show: frozenset[str],
+        formulas: Formulas | None = None,
+    ) -> Strokes:
         """Return what draws the arrows of `drawing`."""
         magnitudes = Magnitudes.of(_norms(drawing.arrows), theme)
-        return cls(drawing, theme, passes, show, None if passes == "forward" else magnitudes)
+        return cls(
+            drawing, theme, passes, show, None if passes == "forward" else magnitudes, formulas
+        )
 
     def edges(self, lit: Sequence[str]) -> Iterator[FigureEdge]:
         """Yield the arrows, each with its emphasis in `lit`."""
@@ -57,10 +69,12 @@ class Strokes:
         grid = None
         if "grids" in self.show and arrow.data is not None:
             grid = edge_grid(arrow.data, self.theme)
+        label, latex = self._label(arrow)
         return FigureEdge(
             tail=f"n{arrow.tail}",
             head=f"n{arrow.head}",
-            label=arrow_label(arrow, self.show),
+            label=label,
+            latex=latex,
             colour=colour,
             width=width,
             line=line,
@@ -68,6 +82,21 @@ class Strokes:
             kind=kind,
             grid=grid,
         )
+
+    def _label(self, arrow: Arrow) -> tuple[str, str]:
+        """Return what stands at an arrow, as text and, with formulas, in LaTeX."""
+        label = arrow_label(arrow, self.show)
+        tail, head = (self.drawing.boxes[i].node for i in (arrow.tail, arrow.head))
+        data = arrow.data
+        if self.formulas is None or arrow.uses > 1 or data is None or not tail or not head:
+            return label, ""
+        if data["local_derivative"] is None or "local_derivatives" not in self.show:
+            return label, ""
+        text, latex = self.formulas.edge(tail, head, data)
+        gain = label[label.index("×") + 1 :] if "×" in label else ""
+        if gain and gain[0].isdigit():
+            return f"{text}  ×{gain}", rf"{latex} \quad \times {_mathematical(gain)}"
+        return text, latex
 
     def _stroke(self, data: Mapping[str, Any] | None) -> tuple[str, float, str]:
         """Return colour, width and line of an arrow with this downstream gradient."""
@@ -81,6 +110,16 @@ class Strokes:
         if norm == 0 or self.magnitudes is None:
             return self.theme.faint, THIN, "dotted"
         return self.magnitudes.colour(norm), self.magnitudes.width(norm), "solid"
+
+
+def _mathematical(number: str) -> str:
+    r"""Return a written number in LaTeX.
+
+    >>> _mathematical("1.2e-5")
+    '1.2 \\cdot 10^{-5}'
+    """
+    mantissa, _, exponent = number.partition("e")
+    return rf"{mantissa} \cdot 10^{{{exponent}}}" if exponent else mantissa
 
 
 def _returning(edge: FigureEdge) -> FigureEdge:

@@ -14,6 +14,7 @@ from gradtrace.render.fold import LIMIT_NODES, fold
 from gradtrace.render.grids import node_grids
 from gradtrace.render.labels import node_rows, node_tooltip, summaries
 from gradtrace.render.legend import legend_of
+from gradtrace.render.mathematics import Formulas
 from gradtrace.render.numbers import printable
 from gradtrace.render.options import (
     DIRECTIONS,
@@ -23,7 +24,7 @@ from gradtrace.render.options import (
     require_count,
     shown,
 )
-from gradtrace.render.parts import Figure, FigureNode, Look, Theme
+from gradtrace.render.parts import Figure, FigureNode, Look, Row, Theme
 from gradtrace.render.scopes import Frames, reaches
 from gradtrace.render.strokes import Strokes
 from gradtrace.render.themes import find_theme, look
@@ -44,6 +45,7 @@ def figure(
     highlight: str | Iterable[str] | None = None,
     legend: bool = True,
     limit_nodes: int | None = None,
+    math: bool = False,
     passes: str = "overlaid",
     show: str | Iterable[str] | None = None,
     theme: str | Theme = "paper",
@@ -66,6 +68,7 @@ def figure(
         legend: Whether shapes, colours and widths are explained.
         limit_nodes: Boxes above which the figure is folded further, and cut at last; 200 unless
             told, fewer on a page.
+        math: Whether nodes and edges carry their formulas, which are typeset where a format can.
         passes: `"forward"` draws how values flow, `"backward"` how gradients come back, `"both"`
             an arrow for each; `"overlaid"` gives the arrows of values the colours and widths of
             the gradients that come back along them.
@@ -87,6 +90,7 @@ def figure(
     require_choice("direction", direction, DIRECTIONS)
     require_choice("legend", legend, (True, False))
     require_choice("fold_repeats", fold_repeats, (True, False, None))
+    require_choice("math", math, (True, False))
     require_choice("passes", passes, PASSES)
     require_count("depth", depth, optional=True)
     page = page_width(width)
@@ -101,13 +105,14 @@ def figure(
     frames = Frames.around(
         [box.place for box in drawing.boxes], reaches(data for _, data in drawn.nodes(data=True))
     )
+    formulas = Formulas(drawn, {box.node for box in drawing.boxes if box.node}) if math else None
     node_lit, edge_lit = _emphasis(drawing, lit)
     nodes = tuple(
         FigureNode(
             id=f"n{index}",
             node=box.node,
             look=_look(box, colours),
-            rows=node_rows(box, scope=frames.scopes[frame], dtype=dtype, show=visible),
+            rows=_rows(box, frames.scopes[frame], dtype, visible, formulas),
             cluster=frame,
             tooltip=node_tooltip(box),
             grids=node_grids(box.data, colours) if "grids" in visible and box.node else (),
@@ -117,7 +122,7 @@ def figure(
             zip(drawing.boxes, frames.members, node_lit, strict=True)
         )
     )
-    strokes = Strokes.of(drawing, theme=colours, passes=passes, show=visible)
+    strokes = Strokes.of(drawing, theme=colours, passes=passes, show=visible, formulas=formulas)
     edges = tuple(strokes.edges(edge_lit))
     return Figure(
         nodes=nodes,
@@ -130,6 +135,17 @@ def figure(
         theme=colours,
         width=page,
     )
+
+
+def _rows(
+    box: Box, scope: str, dtype: str | None, show: frozenset[str], formulas: Formulas | None
+) -> tuple[Row, ...]:
+    """Return the label of a box, its formula below its name."""
+    rows = node_rows(box, scope=scope, dtype=dtype, show=show)
+    if formulas is None or box.node is None:
+        return rows
+    text, latex = formulas.node(box.node)
+    return rows[0], Row(text, "formula", latex=latex), *rows[1:]
 
 
 def _look(box: Box, theme: Theme) -> Look:

@@ -69,13 +69,22 @@ class _Draughtsman:
         placed = place(
             figure,
             {name: (c.width + roomy.get(name, 0.0), c.height) for name, c in contents.items()},
-            {} if compact else {i: (each.width + 6, each.height) for i, each in labels.items()},
+            {
+                i: (c.width + 6, c.height)
+                for i, c in labels.items()
+                if not compact or self.is_tall(i)
+            },
             {name: (each.width, each.height) for name, each in titles.items()},
             gaps=(9.0, 12.0) if compact else (16.0, 20.0),
         )
         self.spread(placed, contents, roomy)
         groups = list(self.groups(placed, contents, labels, titles))
         return self.printed(groups)
+
+    def is_tall(self, index: int) -> bool:
+        """Tell whether the label of an arrow finds no room in the gap between two boxes."""
+        edge = self.figure.edges[index]
+        return bool(edge.latex or edge.grid)
 
     def room_beside(self, labels: dict[int, Content]) -> dict[str, float]:
         """Return how much room the label takes between a leaf and the call that it is beside."""

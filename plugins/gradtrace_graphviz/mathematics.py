@@ -7,90 +7,73 @@ import warnings
 from functools import lru_cache
 from xml.etree import ElementTree as ET
 
-from gradtrace_graphviz.scene import Segment, Shape, Text
+from gradtrace_graphviz.scene import Segment, Shape, Text, box
 
 __all__ = ["typeset"]
 
 Typeset = tuple[float, float, tuple[Shape | Text, ...]]
+"""Width, height and shapes."""
+
+ENLARGED = 1.12
+"""How much larger mathematics is set than text, whose letters are wider."""
 
 
 @lru_cache(maxsize=512)
 def typeset(latex: str, size: float, colour: str) -> Typeset | None:
-    """Return width, height and shapes of a formula; None where nothing here can typeset it."""
+    """Return a formula as shapes; None where it cannot be typeset.
+
+    Then its text is drawn: there is no ziamath, or it does not know some command.
+    """
     try:
+        from ziafont.config import config
         from ziamath.zmath import Latex
     except ImportError:
         return None
+    before, config.svg2 = config.svg2, False  # shapes where they are, not symbols used elsewhere
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            drawn = Latex(latex, size=size * 1.12).svgxml()
+            return _read(Latex(latex, size=size * ENLARGED).svgxml(), colour)
     except Exception:  # whatever a typesetter says to a formula that it cannot read
         return None
-    return _read(drawn, colour)
+    finally:
+        config.svg2 = before
 
 
 def _read(drawn: ET.Element, colour: str) -> Typeset:
     """Return the shapes of a formula drawn as SVG."""
-    left, top, wide, high = map(float, drawn.get("viewBox", "0 0 0 0").split())
-    glyphs = {
-        symbol.get("id", ""): (symbol.get("viewBox", ""), path.get("d", ""))
-        for symbol in drawn.iter()
-        if symbol.tag.endswith("symbol")
-        for path in symbol.iter()
-        if path.tag.endswith("path")
-    }
+    left, top, wide, high = map(float, drawn.get("viewBox", "").split())
     shapes: list[Shape | Text] = []
-    for element in drawn:
+    for element in drawn.iter():
         tag = element.tag.rpartition("}")[2]
-        numbers = {
-            name: float(element.get(name, "0"))
-            for name in ("x", "y", "width", "height")
-            if re.fullmatch(r"-?[\d.e+-]+", element.get(name, "0"))
-        }
-        if tag == "use":
-            box, path = glyphs[next(v for k, v in element.attrib.items() if "href" in k)[1:]]
-            x0, y0, w, _ = map(float, box.split())
-            scale = numbers["width"] / w if w else 0.0
-            ox, oy = numbers["x"] - left - x0 * scale, numbers["y"] - top - y0 * scale
-            shapes.append(Shape(_path(path, scale, ox, oy), fill=colour))
-        elif tag == "rect" and element.get("fill") != "none":
-            from gradtrace_graphviz.scene import box as outline
-
-            x, y = numbers["x"] - left, numbers["y"] - top
-            shapes.append(Shape(outline(x, y, numbers["width"], numbers["height"]), fill=colour))
-        elif tag == "path":
-            shapes.append(Shape(_path(element.get("d", ""), 1.0, -left, -top), fill=colour))
+        if tag == "path":
+            shapes.append(Shape(_path(element.get("d", ""), -left, -top), fill=colour))
+        elif tag == "rect":
+            x, y, w, h = (float(element.get(name, "0")) for name in ("x", "y", "width", "height"))
+            shapes.append(Shape(box(x - left, y - top, w, h), fill=colour))
     return wide, high, tuple(shapes)
 
 
-def _path(d: str, scale: float, ox: float, oy: float) -> tuple[Segment, ...]:
-    """Return an SVG path of absolute commands, quadratic curves as cubic ones."""
+def _path(written: str, dx: float, dy: float) -> tuple[Segment, ...]:
+    """Return a path of absolute lines and quadratic curves, moved.
+
+    >>> _path("M 0 0 L 1 0 Z", 1, 2)
+    (('M', (1.0, 2.0)), ('L', (2.0, 2.0)), ('Z', ()))
+    """
     segments: list[Segment] = []
     here = (0.0, 0.0)
-    for name, body in re.findall(r"([MLQCZHVz])([^MLQCZHVz]*)", d):
-        values = [float(v) for v in re.findall(r"-?\d*\.?\d+(?:e-?\d+)?", body)]
-        if name in "Zz":
+    for name, body in re.findall(r"([A-Za-z])([^A-Za-z]*)", written):
+        values = [float(v) + (dx, dy)[i % 2] for i, v in enumerate(body.replace(",", " ").split())]
+        if name == "Z":
             segments.append(("Z", ()))
-            continue
-        if name == "H":
-            values = [values[0], (here[1] - oy) / scale]
-            name = "L"
-        elif name == "V":
-            values = [(here[0] - ox) / scale, values[0]]
-            name = "L"
-        points = [v * scale + (ox, oy)[i % 2] for i, v in enumerate(values)]
-        if name == "Q":
-            for i in range(0, len(points), 4):
-                qx, qy, x, y = points[i : i + 4]
-                control = (
-                    here[0] + (qx - here[0]) * 2 / 3, here[1] + (qy - here[1]) * 2 / 3,
-                    x + (qx - x) * 2 / 3, y + (qy - y) * 2 / 3,
-                )  # fmt: skip
-                segments.append(("C", (*control, x, y)))
-                here = (x, y)
-            continue
-        step = 6 if name == "C" else 2
-        segments += [(name, tuple(points[i : i + step])) for i in range(0, len(points), step)]
-        here = (points[-2], points[-1])
+        elif name == "Q":
+            qx, qy, x, y = values
+            first = here[0] + (qx - here[0]) * 2 / 3, here[1] + (qy - here[1]) * 2 / 3
+            second = x + (qx - x) * 2 / 3, y + (qy - y) * 2 / 3
+            segments.append(("C", (*first, *second, x, y)))
+        elif name in "MLC":
+            segments.append((name, tuple(values)))
+        else:
+            raise ValueError(f"the path command {name!r} is not one that ziafont writes")
+        here = (values[-2], values[-1]) if values else here
     return tuple(segments)

@@ -105,7 +105,7 @@ def test_a_depth_that_is_no_count_is_refused(depth: Any) -> None:
 
 
 def test_options_of_a_figure_are_refused_with_the_legal_ones() -> None:
-    with pytest.raises(OptionError, match="direction= is not an option of format='html'; .*depth"):
+    with pytest.raises(OptionError, match=r"direction= is not an option of format='html'; .*depth"):
         page(examples.mlp(), direction="up")
 
 

@@ -55,7 +55,7 @@ def test_every_line_is_one_of_the_grammar(name: str) -> None:
     assert {line.strip() for line in rest} <= {"end"}
 
 
-@pytest.mark.parametrize("direction, word", [("up", "BT"), ("right", "LR"), ("left", "RL")])
+@pytest.mark.parametrize(("direction", "word"), [("up", "BT"), ("right", "LR"), ("left", "RL")])
 def test_direction(direction: str, word: str) -> None:
     assert mermaid(examples.mlp(), direction=direction).startswith(f"flowchart {word}\n")
 

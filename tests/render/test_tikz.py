@@ -100,7 +100,7 @@ def test_a_character_without_a_sign_is_its_number(compiled: Callable[[str], str]
 
 @needs_tex
 def test_a_planted_name_without_escape_is_caught(compiled: Callable[[str], str]) -> None:
-    with pytest.raises(AssertionError, match="Error|Emergency|Missing|Undefined"):
+    with pytest.raises(AssertionError, match=r"Error|Emergency|Missing|Undefined"):
         compiled(tikz(examples.mlp()).replace("cross\\_entropy", "cross\\entropy_"))
 
 
@@ -133,7 +133,7 @@ def test_overlap_is_seen_where_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    "direction, sign, axis", [("down", 1, 1), ("up", -1, 1), ("right", 1, 0), ("left", -1, 0)]
+    ("direction", "sign", "axis"), [("down", 1, 1), ("up", -1, 1), ("right", 1, 0), ("left", -1, 0)]
 )
 def test_values_flow_where_they_are_told_to(direction: str, sign: int, axis: int) -> None:
     drawn = figure(examples.residual(), direction=direction)

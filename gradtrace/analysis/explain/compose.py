@@ -10,7 +10,6 @@ import networkx as nx
 
 from gradtrace.analysis.explain.amounts import number_of, seed_at, slope
 from gradtrace.analysis.explain.results import Factor, Meaning, Note, Path, Written
-from gradtrace.analysis.explain.symbols import Symbols
 from gradtrace.analysis.explain.terms import Link, Reader, links, placeholder, simplified
 from gradtrace.analysis.explain.tex import words
 from gradtrace.analysis.explain.ways import Step, Ways
@@ -20,6 +19,7 @@ from gradtrace.formulas.glossary import GLOSSARY
 from gradtrace.formulas.names import written_name
 from gradtrace.formulas.notation import put
 from gradtrace.formulas.writing import write
+from gradtrace.render.symbols import Symbols
 from gradtrace.summary import Summary
 
 __all__ = ["Composer", "Path"]
