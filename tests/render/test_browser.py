@@ -235,7 +235,7 @@ def test_hostile_names_are_shown_as_they_are(opened: Open) -> None:
     find(browser, "#open").click()
     for node in list(graph)[:: max(1, len(graph) // 12)]:
         script = """const box = document.getElementById('search'); box.value = arguments[0];
-            box.dispatchEvent(new Event('input')); 
+            box.dispatchEvent(new Event('input'));
             document.querySelector('#found button').click()"""
         browser.execute_script(script, " ".join(node.split()))
         assert browser.title != "owned"
