@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from html import escape
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,9 @@ SMALLER = (28, 20, 14, 9, 6)
 
 BINARY = frozenset({"bmp", "eps", "gif", "jpeg", "jpg", "pdf", "png", "ps", "tiff", "webp"})
 """Formats that are returned as bytes, even where their bytes happen to be text."""
+
+FRAMED = 1000
+"""Nodes up to which a notebook without Graphviz is given the interactive page, of a megabyte."""
 
 
 def draw(
@@ -93,14 +98,26 @@ def _choices(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def mimebundle(graph: nx.MultiDiGraph[str]) -> dict[str, str]:
-    """Return `graph` for a notebook: as SVG if it can be drawn, as text always."""
+    """Return `graph` for a notebook: as SVG if it can be drawn, as text always.
+
+    The drawing has a ground of its own, for the notebook may be dark. Without a renderer of SVG
+    the interactive page stands in its place, up to `FRAMED` nodes.
+    """
     shown = {"text/plain": text(graph)}
+    paper = replace(THEMES["paper"], background=THEMES["paper"].ground)
     try:
-        drawing = draw(graph, None, format="svg")
+        drawing = draw(graph, None, format="svg", theme=paper)
     except RenderError:
-        return shown
+        return {"text/html": _framed(graph), **shown} if len(graph) <= FRAMED else shown
     assert isinstance(drawing, str)
     return {"image/svg+xml": drawing, **shown}
+
+
+def _framed(graph: nx.MultiDiGraph[str]) -> str:
+    """Return the interactive page within a page, apart from all else in it."""
+    page = escape(str(draw(graph, None, format="html")))
+    style = "width: 100%; height: 600px; border: 1px solid #8888"
+    return f'<iframe sandbox="allow-scripts" style="{style}" srcdoc="{page}"></iframe>'
 
 
 def _as_text(drawing: bytes, format: str) -> str | bytes:

@@ -120,7 +120,7 @@ def test_a_function_of_the_users_own_is_drawn() -> None:
 
 
 def test_a_deep_graph_needs_no_recursion() -> None:
-    x = y = torch.ones((), requires_grad=True)
+    y = torch.ones((), requires_grad=True)
     for _ in range(3000):
         y = y + 1
     assert gradtrace.make_dot(y).source.count("AddBackward0") >= 3000
