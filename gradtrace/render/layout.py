@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from gradtrace.render.parts import Figure
+from gradtrace.render.layering import Cell, order, place
+from gradtrace.render.parts import Figure, FigureEdge
 
 __all__ = ["Layout", "Spot", "lay_out"]
 
-ACROSS, ALONG = 16.0, 24.0
-"""Room between boxes beside and below each other, in points."""
+ALONG = 24.0
+"""Room between boxes one below the other, in points."""
 
-ASIDE = 34.0
-"""Room between a call and a leaf beside it, for the label of the arrow."""
+ASIDE = (34.0, 76.0)
+"""Least and most room between a call and a leaf beside it, for the label of the arrow."""
+
+LETTER = 4.2
+"""About the width of a character of a label, in points."""
 
 BORDER, HEADER = 7.0, 11.0
 """Room between a frame and what is in it, and for its label."""
 
 LANE = 10.0
-SWEEPS = 8
 BESIDE = 2
 """Leaves that stand beside their call; more stand above it."""
 
@@ -57,21 +60,6 @@ class Layout:
     """Leaves that stand beside their call, with the side: `left` or `right`."""
 
 
-@dataclass(eq=False)
-class _Cell:
-    """One thing in a layer: a call with the leaves beside it, or a lane of a long edge."""
-
-    rank: int
-    left: float
-    right: float
-    thickness: float = 0.0
-    path: tuple[str, ...] = ()
-    x: float = 0.0
-    place: float = 0.0
-    above: list[_Cell] = field(default_factory=list)
-    below: list[_Cell] = field(default_factory=list)
-
-
 def lay_out(figure: Figure, sizes: Sizes) -> Layout:
     """Return the layout of `figure`, whose boxes have these widths and heights.
 
@@ -92,9 +80,10 @@ class _Layers:
         self.parent = {cluster.id: cluster.parent for cluster in figure.clusters}
         self.forward = [(at, e) for at, e in enumerate(figure.edges) if e.kind in ("value", "skip")]
         self.through = {"value", *(["skip"] if figure.direction in ("right", "left") else [])}
+        self.room = {edge.tail: _room(edge) for _, edge in self.forward}
         self.beside = self.leaves_beside()
-        self.cells: dict[str, _Cell] = {}
-        self.lanes: dict[int, list[_Cell]] = {}
+        self.cells: dict[str, Cell] = {}
+        self.lanes: dict[int, list[Cell]] = {}
 
     def leaves_beside(self) -> dict[str, list[str]]:
         """Return the leaves with one use, by the call that they stand beside."""
@@ -106,7 +95,7 @@ class _Layers:
         found: dict[str, list[str]] = defaultdict(list)
         for leaf, users in uses.items():
             own = leaf not in heads and len(users) == 1 and frame[leaf] == frame[users[0]]
-            if own and len(found[users[0]]) < BESIDE:
+            if own and self.room[leaf] <= ASIDE[1] and len(found[users[0]]) < BESIDE:
                 found[users[0]].append(leaf)
         operands: dict[str, set[str]] = defaultdict(set)
         for _, edge in self.forward:
@@ -125,11 +114,11 @@ class _Layers:
         for at, edge in self.forward:
             if edge.tail not in aside:
                 self.join(at, edge.tail, edge.head, lanes=edge.kind in self.through)
-        layers: list[list[_Cell]] = [[] for _ in range(max(ranks.values(), default=-1) + 1)]
+        layers: list[list[Cell]] = [[] for _ in range(max(ranks.values(), default=-1) + 1)]
         for cell in [*self.cells.values(), *(c for cells in self.lanes.values() for c in cells)]:
             layers[cell.rank].append(cell)
-        _order(layers)
-        _place(layers)
+        order(layers)
+        place(layers)
         return self.result(self.heights(layers))
 
     def ranks(self, calls: Sequence[str]) -> dict[str, int]:
@@ -150,15 +139,15 @@ class _Layers:
         least = min(ranks.values(), default=0)
         return {node: rank - least for node, rank in ranks.items()}
 
-    def cell(self, node: str, rank: int) -> _Cell:
+    def cell(self, node: str, rank: int) -> Cell:
         width, height = self.sizes[node]
         left = right = width / 2
         leaves = self.beside.get(node, [])
         for index, leaf in enumerate(leaves):
-            extent = ASIDE + self.sizes[leaf][0]
+            extent = self.room[leaf] + self.sizes[leaf][0]
             left, right = (left, right + extent) if index else (left + extent, right)
         thickness = max([height, *(self.sizes[leaf][1] for leaf in leaves)])
-        return _Cell(rank, left, right, thickness, self.frames_of(node))
+        return Cell(rank, left, right, thickness, self.frames_of(node))
 
     def frames_of(self, node: str) -> tuple[str, ...]:
         """Return the frames around a box, outermost first."""
@@ -174,7 +163,7 @@ class _Layers:
         last, end = self.cells[tail], self.cells[head]
         path = tuple(one for one, other in zip(last.path, end.path, strict=False) if one == other)
         for rank in range(last.rank + 1, end.rank) if lanes else ():
-            lane = _Cell(rank, LANE / 2, LANE / 2, path=path)
+            lane = Cell(rank, LANE / 2, LANE / 2, path=path)
             last.below.append(lane)
             lane.above.append(last)
             self.lanes.setdefault(at, []).append(lane)
@@ -182,7 +171,7 @@ class _Layers:
         last.below.append(end)
         end.above.append(last)
 
-    def heights(self, layers: Sequence[Sequence[_Cell]]) -> list[tuple[float, float]]:
+    def heights(self, layers: Sequence[Sequence[Cell]]) -> list[tuple[float, float]]:
         """Return where each layer begins and ends, with room for frames that do so there."""
         spans: dict[str, tuple[int, int]] = {}
         for cell in self.cells.values():
@@ -209,7 +198,7 @@ class _Layers:
             nodes[node] = Spot(cell.x, centres[cell.rank], width, height)
             for leaf, side in zip(self.beside.get(node, []), ("left", "right"), strict=False):
                 wide, high = self.sizes[leaf]
-                shift = (width / 2 + ASIDE + wide / 2) * (-1 if side == "left" else 1)
+                shift = (width / 2 + self.room[leaf] + wide / 2) * (-1 if side == "left" else 1)
                 nodes[leaf] = Spot(cell.x + shift, centres[cell.rank], wide, high)
                 sides[leaf] = side
         lanes = tuple(
@@ -217,6 +206,12 @@ class _Layers:
             for at in range(len(self.figure.edges))
         )
         return Layout(nodes, {}, lanes, sides)
+
+
+def _room(edge: FigureEdge) -> float:
+    """Return how long an arrow from the side must be for its label."""
+    image = 5 * len(edge.grid.cells[0]) if edge.grid else 0
+    return max(ASIDE[0], LETTER * len(edge.label) + image + 10)
 
 
 def _frames(figure: Figure, nodes: Mapping[str, Spot]) -> dict[str, Spot]:
@@ -235,63 +230,6 @@ def _frames(figure: Figure, nodes: Mapping[str, Spot]) -> dict[str, Spot]:
         if cluster.parent is not None:
             inside[cluster.parent].append(around)
     return found
-
-
-def _order(layers: Sequence[list[_Cell]]) -> None:
-    """Move each cell toward the middle of those it is linked to; frames stay together."""
-    for layer in layers:
-        layer.sort(key=lambda cell: cell.path)
-        for place, cell in enumerate(layer):
-            cell.place = place
-    for sweep in range(SWEEPS):
-        down = sweep % 2 == 0
-        for layer in layers if down else layers[::-1]:
-            wishes = {id(cell): _middle(cell.above if down else cell.below, cell) for cell in layer}
-            groups: dict[tuple[str, ...], list[float]] = defaultdict(list)
-            for cell in layer:
-                for end in range(len(cell.path) + 1):
-                    groups[cell.path[:end]].append(wishes[id(cell)])
-            means = {path: sum(each) / len(each) for path, each in groups.items()}
-
-            def key(cell: _Cell) -> list[tuple[float, str]]:
-                steps = [cell.path[: end + 1] for end in range(len(cell.path))]
-                return [*((means[p], p[-1]) for p in steps), (wishes[id(cell)], "")]  # noqa: B023
-
-            layer.sort(key=key)
-            for place, cell in enumerate(layer):
-                cell.place = place
-
-
-def _middle(ends: Sequence[_Cell], cell: _Cell) -> float:
-    return sum(end.place for end in ends) / len(ends) if ends else cell.place
-
-
-def _place(layers: Sequence[list[_Cell]]) -> None:
-    """Place each layer as near as can be to what it is linked to, without overlap."""
-    for sweep in range(SWEEPS):
-        down = sweep % 2 == 0
-        for layer in layers if down else layers[::-1]:
-            _settle(layer, down=down)
-
-
-def _settle(layer: Sequence[_Cell], *, down: bool) -> None:
-    """Place a layer by least squares under its order: what would overlap moves as one."""
-    groups: list[tuple[float, list[tuple[_Cell, float]]]] = []
-    offset = 0.0
-    for index, cell in enumerate(layer):
-        if index:
-            offset += layer[index - 1].right + cell.left + ACROSS
-        ends = cell.above if down else cell.below
-        wish = sum(end.x for end in ends) / len(ends) if ends else cell.x
-        group = (wish - offset, [(cell, offset)])
-        while groups and groups[-1][0] > group[0]:
-            at, cells = groups.pop()
-            share = len(cells) / (len(cells) + len(group[1]))
-            group = (at * share + group[0] * (1 - share), cells + group[1])
-        groups.append(group)
-    for at, cells in groups:
-        for cell, apart in cells:
-            cell.x = at + apart
 
 
 def _turned(layout: Layout, direction: str) -> Layout:

@@ -13,7 +13,7 @@ import pytest
 
 from gradtrace.render import draw, figure
 from gradtrace.render.layout import Spot, lay_out
-from gradtrace.render.tikz import _size
+from gradtrace.render.tikz.boxes import box_size
 from tests.render import examples
 from tests.render.golden import assert_golden
 from tests.render.names import HOSTILE
@@ -64,6 +64,7 @@ def test_golden(name: str) -> None:
         {"theme": "grayscale", "passes": "both", "direction": "up"},
         {"width": "column", "direction": "left"},
         {"highlight": "x", "fold_repeats": True},
+        {"math": True, "show": ["grids", "values", "local_derivatives"]},
     ],
 )
 def test_it_compiles(compiled: Callable[[str], str], options: dict[str, Any]) -> None:
@@ -114,7 +115,7 @@ def test_the_document_needs_no_file_beside_it() -> None:
 @pytest.mark.parametrize("name", ["mlp", "residual", "scalars", "oddities"])
 def test_boxes_do_not_overlap_and_lie_in_their_frames(name: str, direction: str) -> None:
     drawn = figure(getattr(examples, name)(), direction=direction)
-    layout = lay_out(drawn, {node.id: _size(node, drawn) for node in drawn.nodes})
+    layout = lay_out(drawn, {node.id: box_size(node, drawn) for node in drawn.nodes})
     spots = list(layout.nodes.values())
     for index, one in enumerate(spots):
         for other in spots[:index]:
@@ -137,7 +138,7 @@ def test_overlap_is_seen_where_it_is() -> None:
 )
 def test_values_flow_where_they_are_told_to(direction: str, sign: int, axis: int) -> None:
     drawn = figure(examples.residual(), direction=direction)
-    layout = lay_out(drawn, {node.id: _size(node, drawn) for node in drawn.nodes})
+    layout = lay_out(drawn, {node.id: box_size(node, drawn) for node in drawn.nodes})
     for edge in drawn.edges:
         if edge.tail not in layout.beside:
             tail, head = layout.nodes[edge.tail], layout.nodes[edge.head]

@@ -7,6 +7,7 @@ from typing import Any
 
 import networkx as nx
 
+from gradtrace.formulas.glossary import GLOSSARY
 from gradtrace.render.boxes import LEAVES, calls_of
 from gradtrace.render.interactive.convex import convex
 from gradtrace.render.palette import Magnitudes
@@ -41,6 +42,7 @@ def page_data(graph: nx.MultiDiGraph[str]) -> dict[str, Any]:
             {"from": tail, "to": head, **edge_facts(data)} for tail, head, data in boxes.edges
         ],
         "scale": _scale(graph),
+        "glossary": GLOSSARY,
     }
 
 

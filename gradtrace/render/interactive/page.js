@@ -102,7 +102,7 @@ function onKey(event) {
   const typing = event.target === get("search");
   if (event.key === "Escape") { close(); clear(); get("stage").focus(); return; }
   if (typing) {
-    if (event.key === "Enter") { const [first] = search(get("search").value); if (first !== undefined) { go("node", first); close(); } }
+    if (event.key === "Enter") { const [first] = search(get("search").value); if (first !== undefined) { go("node", first); close(); get("stage").focus(); } }
     if (event.key === "ArrowDown") get("found").querySelector("button")?.focus();
     return;
   }

@@ -28,7 +28,7 @@ class Panel {
 
   empty() {
     const { nodes, edges, frames, backend } = this.data;
-    const counts = `${nodes.length.toLocaleString("en")} nodes, ${edges.length.toLocaleString("en")} edges`;
+    const counts = `${counted(nodes.length, "node")}, ${counted(edges.length, "edge")}`;
     const made = [
       element("h2", {}, "Graph"),
       element("p", {}, backend ? `${counts}, by ${visible(backend)}.` : `${counts}.`),
@@ -181,7 +181,7 @@ class Panel {
       element("p", { class: "kind" }, "edge from ", jump(operand, edge.operandNode), " to ", jump(result, edge.resultNode),
         `, operand ${visible(edge.operand)}`),
       edge.formula ? element("p", { class: "formula big" }, visible(edge.formula)) : null,
-      edge.formula && edge.formula.includes("δ") ? element("p", { class: "hint" }, "δ is the upstream gradient of the result.") : null,
+      ...this.meanings(edge.formula || ""),
       edge.structure ? element("p", { class: "sum" }, `‖upstream‖ × gain = ‖downstream‖:  ${this.product(edge)}`)
         : element("p", { class: "note" }, "No gradient flows along this edge."),
       edge.structure ? this.facts([
@@ -195,6 +195,14 @@ class Panel {
         ["downstream", edge.structure ? edge.downstream_gradient || null : undefined],
       ]),
     ];
+  }
+
+  // What the signs and functions of a formula mean.
+  meanings(formula) {
+    const known = Object.entries(this.data.glossary).filter(([name]) => formula.includes(`${name}(`));
+    const rows = known.map(([name, meaning]) => `${name}: ${meaning}.`);
+    if (formula.includes("δ")) rows.unshift("δ is the upstream gradient of the result.");
+    return rows.map((row) => element("p", { class: "hint" }, row));
   }
 
   line(line) {
@@ -222,7 +230,7 @@ class Panel {
     const leaving = this.edges.filter((edge) => inside(edge.from) && !inside(edge.to));
     return [
       element("h2", {}, visible(frame.scope)),
-      element("p", { class: "kind" }, `scope of ${frame.calls} calls with ${frame.leaves} leaves`),
+      element("p", { class: "kind" }, `scope of ${counted(frame.calls, "call")} with ${counted(frame.leaves, "leaf", "leaves")}`),
       element("p", {}, element("button", { onclick: () => this.go("toggle", number) }, frame.open ? "▾ Close" : "▸ Open")),
       ...this.list("Into it", entering, (edge) => this.data.nodes[edge.operandNode]),
       ...this.list("Out of it", leaving, (edge) => this.data.nodes[edge.resultNode]),

@@ -44,7 +44,7 @@ class Stage {
     const number = Number(key.slice(1));
     if (key[0] === "f") {
       const frame = this.scene.frames[number];
-      return [[middle(visible(frame.label), 30), "name"], [`${frame.calls} calls, ${frame.leaves} leaves`, "detail"]];
+      return [[middle(visible(frame.label), 30), "name"], [`${counted(frame.calls, "call")}, ${counted(frame.leaves, "leaf", "leaves")}`, "detail"]];
     }
     const [index, inside] = this.data.boxes[number];
     const node = this.data.nodes[index];

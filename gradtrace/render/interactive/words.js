@@ -42,6 +42,11 @@ function normOf(tensors) {
   return tensor ? tensor.norm : undefined;
 }
 
+// "1 call", "2,000 calls", "2 leaves".
+function counted(count, noun, plural = `${noun}s`) {
+  return `${count.toLocaleString("en")} ${count === 1 ? noun : plural}`;
+}
+
 function isBad(value) {
   return typeof value === "string";
 }
