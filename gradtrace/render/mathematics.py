@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import networkx as nx
@@ -11,6 +11,7 @@ import networkx as nx
 from gradtrace.formulas import Row, derivative, find
 from gradtrace.formulas.notation import names_in, parse
 from gradtrace.formulas.writing import write
+from gradtrace.render.boxes import LEAVES
 from gradtrace.render.symbols import Symbols
 
 __all__ = ["Formulas"]
@@ -23,13 +24,16 @@ Formula = tuple[str, str]
 
 
 class Formulas:
-    """Writes the formulas of some nodes of a graph, in symbols that stand for them."""
+    """Writes the formulas of a graph that is drawn, in symbols that stand for its nodes.
 
-    def __init__(self, graph: nx.MultiDiGraph[str], nodes: Iterable[str]) -> None:
-        self._graph = graph
+    `whole` is the graph that it is a part of: formulas name its leaves, drawn or not.
+    """
+
+    def __init__(self, graph: nx.MultiDiGraph[str], whole: nx.MultiDiGraph[str]) -> None:
+        self._graph = graph = _with_leaves(graph, whole)
         seeded = [node for node, seed in graph.nodes(data="seed") if seed is not None]
         output = seeded[0] if len(seeded) == 1 else None
-        self._symbols = Symbols(graph, nodes, output=output, prediction=None)
+        self._symbols = Symbols(graph, list(graph), output=output, prediction=None)
 
     def node(self, node: str) -> Formula:
         """Return the symbol of `node`, and what it is computed as where a row says so."""
@@ -102,6 +106,21 @@ class Formulas:
 
 LETTERS = {"σ": r"\sigma", "ρ": r"\rho", "τ": r"\tau", "φ": r"\varphi", "Φ": r"\Phi"}
 """Letters of functions in LaTeX."""
+
+
+def _with_leaves(graph: nx.MultiDiGraph[str], whole: nx.MultiDiGraph[str]) -> nx.MultiDiGraph[str]:
+    """Return `graph` with the leaves of `whole` that its calls use."""
+    complete: nx.MultiDiGraph[str] = nx.MultiDiGraph()
+    complete.add_nodes_from(graph.nodes(data=True))
+    complete.add_edges_from(graph.edges(keys=True, data=True))
+    for call, data in graph.nodes(data=True):
+        if call not in whole or _is_fold(data):
+            continue
+        for leaf, _, key, edge in whole.in_edges(call, keys=True, data=True):
+            if leaf not in graph and whole.nodes[leaf]["kind"] in LEAVES:
+                complete.add_node(leaf, **whole.nodes[leaf])
+                complete.add_edge(leaf, call, key, **edge)
+    return complete
 
 
 def _is_fold(data: Mapping[str, Any]) -> bool:

@@ -37,7 +37,7 @@ class Theme:
     """What is said in small print."""
     faint: str = "#868E99"
     """Arrows without gradient."""
-    alarm: str = "#BF4A00"
+    alarm: str = "#A63F00"
     """Numbers and arrows that are not finite."""
     accent: str = "#C2185B"
     """The outline of what is highlighted."""

@@ -101,7 +101,7 @@ def _alike(
     begin, count = _aligned(graph, calls, begin, period, length)
     wired = [_wiring(graph, calls, begin, period, repetition) for repetition in range(count)]
     longest = 0, 0
-    for _, group in groupby(range(1, count), key=lambda repetition: wired[repetition]):
+    for _, group in groupby(range(1, count), key=lambda repetition: wired[repetition].kinds):
         members = list(group)
         first = members[0]
         if _continues(wired[first - 1], wired[first]):
@@ -129,38 +129,54 @@ def _aligned(
     return begin, length // period
 
 
-def _continues(first: Sequence[Descriptor], second: Sequence[Descriptor]) -> bool:
-    """Tell whether the first repetition takes from outside what the others carry over."""
-    taken = {each[-1]: each for each in first}
-    return len(first) <= len(second) and all(
-        taken.get(each[-1]) == each
-        or (each[0] == "carried" and taken.get(each[-1], ("",))[0] != "own")
-        for each in second
+@dataclass(frozen=True, slots=True)
+class _Wiring:
+    """Where the operands in one repetition come from."""
+
+    kinds: dict[Descriptor, Descriptor]
+    """At each place: its own call, one of the repetition before, a leaf, or from outside."""
+    operands: dict[Descriptor, str]
+
+
+def _continues(first: _Wiring, second: _Wiring) -> bool:
+    """Tell whether the first repetition takes from outside what the others carry over.
+
+    That is nothing which the others take from outside as well.
+    """
+    if not first.kinds.keys() <= second.kinds.keys():
+        return False
+    shared = {second.operands[p] for p, kind in second.kinds.items() if kind[0] == "outside"}
+    return all(
+        first.operands.get(place) not in shared and first.kinds.get(place, ("",))[0] != "own"
+        if kind[0] == "carried"
+        else first.kinds.get(place) == kind
+        for place, kind in second.kinds.items()
     )
 
 
 def _wiring(
     graph: nx.MultiDiGraph[str], calls: Sequence[str], begin: int, period: int, repetition: int
-) -> list[Descriptor]:
+) -> _Wiring:
     """Return where the operands of each call in a repetition come from."""
     start = begin + repetition * period
     own = {call: index for index, call in enumerate(calls[start : start + period])}
     before = {call: index for index, call in enumerate(calls[max(start - period, 0) : start])}
     if repetition == 0:
         before = {}
-    found: list[Descriptor] = []
+    found = _Wiring({}, {})
     for index, call in enumerate(own):
         for operand, key, data in _operands(graph, call):
             place = index, key, data["operand"] if not graph.nodes[call].get("folded") else None
+            found.operands[place] = operand
             if operand in own:
-                found.append(("own", own[operand], place))
+                found.kinds[place] = "own", own[operand]
             elif operand in before:
-                found.append(("carried", before[operand], place))
+                found.kinds[place] = "carried", before[operand]
             elif _is_private(graph, operand, own):
-                kind = graph.nodes[operand]["kind"]
-                found.append(("leaf", kind, _shapes(graph.nodes[operand]["value"]), place))
+                data = graph.nodes[operand]
+                found.kinds[place] = "leaf", data["kind"], _shapes(data["value"])
             else:
-                found.append(("outside", place))
+                found.kinds[place] = ("outside",)
     return found
 
 
@@ -228,7 +244,7 @@ class _Folder:
             if not _is_private(self.graph, operand, dict.fromkeys(rows[1], 0))
         )
         outer = common(scope for row in scopes for scope in row)
-        inner = [common(row) for row in scopes]
+        inner = [common(self.graph.nodes[call]["scope"] for call in row) for row in rows]
         numbers = [scope.removeprefix(outer).lstrip(".").split(".")[0] for scope in inner]
         numbered = all(numbers) and all(one != other for one, other in pairwise(numbers))
         run = Run(

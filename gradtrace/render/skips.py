@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from gradtrace.render.boxes import LEAVES, Drawing
+from gradtrace.render.boxes import Drawing
 
 __all__ = ["skips"]
+
+CARRYING = ("input", "call", "item")
+"""Kinds of nodes whose value a network carries on."""
 
 
 def skips(drawing: Drawing) -> frozenset[int]:
@@ -21,7 +24,7 @@ def skips(drawing: Drawing) -> frozenset[int]:
         for index, arrow in enumerate(drawing.arrows)
         if not arrow.carried
         and layer[arrow.head] - layer[arrow.tail] > 1
-        and drawing.boxes[arrow.tail].data.get("kind") not in (*LEAVES, None)
+        and drawing.boxes[arrow.tail].data.get("kind") in CARRYING
         and _leads(arrow.tail, tails[arrow.head] - {arrow.tail}, tails, layer)
     )
 

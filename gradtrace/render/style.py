@@ -105,7 +105,7 @@ def figure(
     frames = Frames.around(
         [box.place for box in drawing.boxes], reaches(data for _, data in drawn.nodes(data=True))
     )
-    formulas = Formulas(drawn, {box.node for box in drawing.boxes if box.node}) if math else None
+    formulas = Formulas(drawn, graph) if math else None
     node_lit, edge_lit = _emphasis(drawing, lit)
     nodes = tuple(
         FigureNode(

@@ -24,12 +24,12 @@ ROLES = {
 """Shape and meaning of each role, in the order in which a legend lists them."""
 
 OKABE_ITO = {
-    "input": ("#2B87BD", "#EAF5FC"),
+    "input": ("#1F7DB5", "#E3F2FC"),
     "parameter": ("#00825F", "#E8F6F1"),
-    "buffer": ("#B3568A", "#FBF0F6"),
+    "buffer": ("#A8457C", "#F6DFEC"),
     "constant": ("#8A8F98", "#F5F6F7"),
     "call": ("#3F4854", "#FFFFFF"),
-    "item": ("#8F97A2", "#FFFFFF"),
+    "item": ("#858D99", "#FFFFFF"),
     "fold": ("#005A8E", "#E6F0F8"),
     "output": ("#C65200", "#FDF1E8"),
     "elided": ("#868E99", "#FFFFFF"),

@@ -75,7 +75,10 @@ def _aside(points: Sequence[Point]) -> list[Point]:
     sx, sy = -dy / length * ASIDE, dx / length * ASIDE
     moved = [(x - sx, y - sy) for x, y in back]
     start, *rest = moved
-    return [*_cubic(start, rest[0]), *rest[1:-1], rest[-1], rest[-1]] if len(rest) % 3 else moved
+    (x, y), tip = rest[-2], rest[-1]
+    length = math.hypot(tip[0] - x, tip[1] - y) or 1.0
+    end = (tip[0] - (tip[0] - x) / length * HEAD, tip[1] - (tip[1] - y) / length * HEAD)
+    return [*_cubic(start, rest[0]), *rest[1:-1], end, tip]
 
 
 def _cubic(start: Point, end: Point) -> list[Point]:

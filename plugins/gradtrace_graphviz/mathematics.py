@@ -24,18 +24,24 @@ def typeset(latex: str, size: float, colour: str) -> Typeset | None:
 
     Then its text is drawn: there is no ziamath, or it does not know some command.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            drawn = _drawn(latex, size * ENLARGED)
+        except Exception:  # whatever a typesetter says to a formula that it cannot read
+            return None
+    return _read(drawn, colour)
+
+
+def _drawn(latex: str, size: float) -> ET.Element:
+    """Return a formula as SVG of paths alone, without symbols that are used elsewhere."""
+    from ziafont.config import config
+    from ziamath.zmath import Latex
+
+    before, config.svg2 = config.svg2, False
     try:
-        from ziafont.config import config
-        from ziamath.zmath import Latex
-    except ImportError:
-        return None
-    before, config.svg2 = config.svg2, False  # shapes where they are, not symbols used elsewhere
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _read(Latex(latex, size=size * ENLARGED).svgxml(), colour)
-    except Exception:  # whatever a typesetter says to a formula that it cannot read
-        return None
+        drawn: ET.Element = Latex(latex, size=size).svgxml()
+        return drawn
     finally:
         config.svg2 = before
 

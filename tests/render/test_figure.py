@@ -56,7 +56,7 @@ def test_what_is_not_finite_alarms() -> None:
     drawn = figure(examples.oddities())
     assert node(drawn, "x").rows[-1].role == "alarm"
     first = next(edge for edge in drawn.edges if edge.label == "×NaN")
-    assert (first.line, first.colour) == ("solid", "#BF4A00")
+    assert (first.line, first.colour) == ("solid", "#A63F00")
     assert "NaN, Inf" in [sample.text for sample in (drawn.legend and drawn.legend.scale) or ()]
 
 
