@@ -14,10 +14,10 @@ __all__ = ["Layout", "Spot", "lay_out"]
 ALONG = 24.0
 """Room between boxes one below the other, in points."""
 
-ASIDE = (34.0, 76.0)
+ASIDE = (34.0, 190.0)
 """Least and most room between a call and a leaf beside it, for the label of the arrow."""
 
-LETTER = 4.2
+LETTER = 3.6
 """About the width of a character of a label, in points."""
 
 BORDER, HEADER = 7.0, 11.0
@@ -210,7 +210,7 @@ class _Layers:
 
 def _room(edge: FigureEdge) -> float:
     """Return how long an arrow from the side must be for its label."""
-    image = 5 * len(edge.grid.cells[0]) if edge.grid else 0
+    image = 4 * len(edge.grid.cells[0]) if edge.grid else 0
     return max(ASIDE[0], LETTER * len(edge.label) + image + 10)
 
 
