@@ -15,7 +15,7 @@ from gradtrace.render.interactive.data import page_data
 
 __all__ = ["write"]
 
-SCRIPTS = ("layered.js", "scene.js", "words.js", "panel.js", "stage.js", "page.js")
+SCRIPTS = ("layered.js", "scene.js", "words.js", "panel.js", "hands.js", "stage.js", "page.js")
 """The program of the page, each file after those that it needs."""
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"

@@ -17,7 +17,7 @@ class Stage {
     this.pen = document.createElement("canvas").getContext("2d");
     this.sizes = new Map();
     this.shown = new Map();
-    this.listen();
+    listenTo(this);
   }
 
   // Width and height of a box or a closed scope; `label` is the width of its name.
@@ -243,55 +243,6 @@ class Stage {
     this.waiting ||= requestAnimationFrame(() => {
       this.waiting = 0;
       this.update();
-    });
-  }
-
-  listen() {
-    const { svg } = this;
-    const pointers = new Map();
-    let moved = 0;
-    const distance = () => {
-      const [a, b] = [...pointers.values()];
-      return Math.hypot(a[0] - b[0], a[1] - b[1]);
-    };
-    svg.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      const { left, top } = svg.getBoundingClientRect();
-      const lines = event.deltaMode === 1 ? 16 : 1;
-      this.zoom(Math.exp(-event.deltaY * lines * 0.0015), event.clientX - left, event.clientY - top);
-    }, { passive: false });
-    svg.addEventListener("pointerdown", (event) => {
-      pointers.set(event.pointerId, [event.clientX, event.clientY]);
-      moved = 0;
-    });
-    svg.addEventListener("pointermove", (event) => {
-      const last = pointers.get(event.pointerId);
-      if (!last) return;
-      const apart = pointers.size === 2 ? distance() : 0;
-      pointers.set(event.pointerId, [event.clientX, event.clientY]);
-      moved += Math.abs(event.clientX - last[0]) + Math.abs(event.clientY - last[1]);
-      if (moved > 4 && !svg.hasPointerCapture(event.pointerId)) svg.setPointerCapture(event.pointerId);
-      if (apart) {
-        const { left, top } = svg.getBoundingClientRect();
-        this.zoom(distance() / apart, event.clientX - left, event.clientY - top);
-      } else {
-        this.view.x += event.clientX - last[0];
-        this.view.y += event.clientY - last[1];
-        this.later();
-      }
-    });
-    for (const name of ["pointerup", "pointercancel"]) {
-      svg.addEventListener(name, (event) => pointers.delete(event.pointerId));
-    }
-    svg.addEventListener("click", (event) => {
-      if (moved > 4) return;
-      const toggle = event.target.dataset.toggle;
-      const thing = event.target.closest("[data-key]");
-      this.choose(toggle !== undefined ? `toggle${toggle}` : thing ? thing.dataset.key : "");
-    });
-    svg.addEventListener("dblclick", (event) => {
-      const thing = event.target.closest("[data-scope]");
-      if (thing) this.choose(`toggle${thing.dataset.key.slice(1)}`);
     });
   }
 }
