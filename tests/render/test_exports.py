@@ -6,15 +6,19 @@ import dataclasses
 import io
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import networkx as nx
 import pytest
+from typer.testing import CliRunner
 
+from gradtrace.cli import app
 from gradtrace.errors import OptionError
 from gradtrace.render import draw
 from gradtrace.summary import Summary
 from tests.render import examples
+from tests.render.conftest import Installed
 from tests.render.names import HOSTILE
 
 NAMES = ["mlp", "residual", "scalars", "oddities"]
@@ -165,3 +169,33 @@ def test_hostile_names_are_read_back(format: str) -> None:
 def test_an_option_of_a_figure_is_refused(format: str) -> None:
     with pytest.raises(OptionError, match=f"depth= is not an option of format='{format}'"):
         draw(examples.mlp(), None, format=format, depth=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "start"),
+    [
+        ("fig.tex", ["--math", "--width", "column"], "\\documentclass"),
+        ("fig.tikz", ["--theme", "dark"], "\\documentclass"),
+        ("fig.mmd", ["--depth", "1", "--direction", "right"], "flowchart LR"),
+        ("step.html", ["--title", "A step", "--depth", "2"], "<!DOCTYPE html>"),
+        ("step.json", [], '{"directed": true'),
+        ("step.graphml", [], "<?xml"),
+        ("step.json", ["--format", "model-explorer"], '{"label": "gradtrace"'),
+        ("data.json", ["--format", "model-explorer-data"], '{"gradtrace": {"name"'),
+    ],
+)
+def test_the_command_writes_every_format_without_a_plugin(
+    name: str, options: list[str], start: str, installed: Installed, tmp_path: Path
+) -> None:
+    saved = examples.scalars().save(tmp_path / "step.gradtrace")
+    target = tmp_path / name
+    result = CliRunner().invoke(app, ["render", str(saved), "-o", str(target), *options])
+    assert result.exit_code == 0, result.output
+    assert target.read_text(encoding="utf-8").startswith(start)
+
+
+def test_the_command_refuses_an_option_that_a_format_has_not(tmp_path: Path) -> None:
+    saved = examples.scalars().save(tmp_path / "step.gradtrace")
+    target = str(tmp_path / "step.json")
+    result = CliRunner().invoke(app, ["render", str(saved), "-o", target, "--depth", "1"])
+    assert result.exit_code == 2
