@@ -25,6 +25,9 @@ __all__ = ["THEMES", "Figure", "Renderer", "Theme", "draw", "figure", "mimebundl
 PLAIN = ("shapes", "gains")
 """What a figure shows that does not fit its page with all numbers."""
 
+COARSE = 2
+"""How often a figure is drawn with fewer boxes before one with names alone is preferred."""
+
 SMALLER = (28, 20, 14, 9, 6)
 """Boxes that a figure may still have where one with more does not fit its page."""
 
@@ -86,15 +89,16 @@ def _choices(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield options
     if options.get("width") is None:
         return
-    fewer = {} if "show" in options else {"show": PLAIN}
-    if fewer:
-        yield options | fewer
-    if "depth" in options or "limit_nodes" in options:
-        return
-    for limit in SMALLER:
-        yield options | {"limit_nodes": limit}
-        if fewer:
-            yield options | {"limit_nodes": limit} | fewer
+    limits = (
+        [] if {"depth", "limit_nodes"} & options.keys() else [{"limit_nodes": n} for n in SMALLER]
+    )
+    shows = [] if "show" in options else [{"show": PLAIN}]
+    yield from (options | less for less in shows)
+    for index, limit in enumerate(limits):
+        if index == COARSE and shows:
+            yield options | {"show": ()}
+        yield options | limit
+        yield from (options | limit | less for less in shows)
 
 
 def mimebundle(graph: nx.MultiDiGraph[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import networkx as nx
 
 from gradtrace.errors import OptionError
-from gradtrace.render.boxes import LEAVES
+from gradtrace.render.pieces import LEAVES
 
 __all__ = ["focused", "highlighted", "visible_part"]
 

@@ -7,7 +7,8 @@ from typing import Protocol, runtime_checkable
 
 import networkx as nx
 
-from gradtrace.render.boxes import Drawing, calls_of, draw_boxes, folded_calls
+from gradtrace.render.boxes import PARALLEL, calls_of, draw_boxes
+from gradtrace.render.pieces import Drawing, folded_calls
 from gradtrace.render.repeats import fold_repeats
 
 __all__ = ["LIMIT_NODES", "fold"]
@@ -29,7 +30,12 @@ class Collapsible(Protocol):
 
 
 def fold(
-    graph: nx.MultiDiGraph[str], *, depth: int | None, limit: int, repeats: bool | None = None
+    graph: nx.MultiDiGraph[str],
+    *,
+    depth: int | None,
+    limit: int,
+    repeats: bool | None = None,
+    parallel: int = PARALLEL,
 ) -> tuple[nx.MultiDiGraph[str], Drawing, str | None]:
     """Return the graph as it is drawn, its boxes, and a note on what was folded or left out.
 
@@ -43,12 +49,12 @@ def fold(
             coarsest = folded
             if len(calls_of(folded)) > limit:
                 continue
-            drawing = draw_boxes(folded)
+            drawing = draw_boxes(folded, parallel=parallel)
             if _fits(drawing, limit):
                 return folded, drawing, _folding_note(folded, level, asked=level == depth)
     ends = _ends(coarsest, limit)
     total = len(calls_of(coarsest))
-    drawing = draw_boxes(coarsest, ends=ends)
+    drawing = draw_boxes(coarsest, ends=ends, parallel=parallel)
     note = (
         f"Of {total:,} calls the first {ends:,} and the last {ends:,} are drawn; "
         "a larger limit_nodes= draws more."

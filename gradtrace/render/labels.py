@@ -9,7 +9,6 @@ from pathlib import PurePath
 from typing import Any
 
 from gradtrace.derivative import LocalDerivative
-from gradtrace.render.boxes import Arrow, Box
 from gradtrace.render.numbers import (
     NOT_COMPUTED,
     measure,
@@ -21,6 +20,7 @@ from gradtrace.render.numbers import (
 )
 from gradtrace.render.options import SHOWN
 from gradtrace.render.parts import Row
+from gradtrace.render.pieces import Arrow, Box
 from gradtrace.render.runs import Run
 from gradtrace.summary import Summary
 
@@ -37,7 +37,7 @@ __all__ = [
 NAME = 26
 """Characters of a name in a figure; the whole name is in the tooltip."""
 
-DETAIL = 34
+DETAIL = 40
 """Characters of a line in small print."""
 
 SEVERAL = 3

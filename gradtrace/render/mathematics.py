@@ -11,7 +11,7 @@ import networkx as nx
 from gradtrace.formulas import Row, derivative, find
 from gradtrace.formulas.notation import names_in, parse
 from gradtrace.formulas.writing import write
-from gradtrace.render.boxes import LEAVES
+from gradtrace.render.pieces import LEAVES
 from gradtrace.render.symbols import Symbols
 
 __all__ = ["Formulas"]

@@ -15,7 +15,8 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-from gradtrace.render.boxes import LEAVES, calls_of, place_of
+from gradtrace.render.boxes import calls_of
+from gradtrace.render.pieces import LEAVES, place_of
 from gradtrace.render.runs import Carried, Run, common
 
 __all__ = ["LEAST", "fold_repeats"]

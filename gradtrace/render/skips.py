@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from gradtrace.render.boxes import Drawing
+from gradtrace.render.pieces import Drawing
 
 __all__ = ["skips"]
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gradtrace.render.boxes import Arrow, Drawing
 from gradtrace.render.grids import edge_grid
 from gradtrace.render.labels import arrow_label, arrow_tooltip
 from gradtrace.render.mathematics import Formulas
 from gradtrace.render.palette import Magnitudes
 from gradtrace.render.parts import FigureEdge, Theme
+from gradtrace.render.pieces import Arrow, Drawing
 from gradtrace.render.skips import skips
 
 __all__ = ["Strokes"]

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import networkx as nx
 
 from gradtrace.errors import require_choice
-from gradtrace.render.boxes import Box, Drawing
+from gradtrace.render.boxes import PARALLEL
 from gradtrace.render.focus import focused, highlighted, visible_part
 from gradtrace.render.fold import LIMIT_NODES, fold
 from gradtrace.render.grids import node_grids
@@ -25,6 +25,7 @@ from gradtrace.render.options import (
     shown,
 )
 from gradtrace.render.parts import Figure, FigureNode, Look, Row, Theme
+from gradtrace.render.pieces import Box, Drawing
 from gradtrace.render.scopes import Frames, reaches
 from gradtrace.render.strokes import Strokes
 from gradtrace.render.themes import find_theme, look
@@ -100,7 +101,13 @@ def figure(
     lit = highlighted(graph, highlight)
     seen = focused(graph, focus)
     seen = visible_part(seen, visible)
-    drawn, drawing, note = fold(seen, depth=depth, limit=limit, repeats=fold_repeats)
+    drawn, drawing, note = fold(
+        seen,
+        depth=depth,
+        limit=limit,
+        repeats=fold_repeats,
+        parallel=PARALLEL if page is None else 1,
+    )
     dtype = _usual_dtype(drawn) if "shapes" in visible else None
     frames = Frames.around(
         [box.place for box in drawing.boxes], reaches(data for _, data in drawn.nodes(data=True))

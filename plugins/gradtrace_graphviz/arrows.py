@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from gradtrace.render.parts import FigureEdge, Theme
 from gradtrace_graphviz.scene import Point, Segment, Shape, Text
 
-__all__ = ["HEAD", "Area", "arrow", "beside_curve"]
+__all__ = ["HEAD", "Area", "along", "arrow", "beside_curve"]
 
 Area = tuple[float, float, float, float]
 """Left, top, right and bottom."""
@@ -20,6 +20,9 @@ HEAD = 4.6
 
 SLACK = 1.5
 """Room above and below the letters of a label, which may overlap with other things."""
+
+SAMPLES = 24
+"""Places along an arrow that labels of other arrows avoid."""
 
 ASIDE = 4.0
 """How far beside the arrow of its value that of a gradient runs."""
@@ -45,7 +48,8 @@ def arrow(
         path.append(("C", (*first, *second, *third)))
     parts: list[Shape | Text] = [Shape(tuple(path), None, colour, width, dash)]
     parts.append(Shape(_head(curve[-1], curve[-2], tip, width), colour))
-    return tuple(parts), tuple(_at(curve, share) for share in (0.5, 0.35, 0.65, 0.2, 0.8))
+    whole = [*curve[:-1], tip]
+    return tuple(parts), tuple(_at(whole, share) for share in (0.5, 0.35, 0.65, 0.2, 0.8))
 
 
 def _head(end: Point, before: Point, tip: Point, width: float) -> tuple[Segment, ...]:
@@ -100,6 +104,14 @@ def _at(curve: Sequence[Point], share: float) -> Point:
         sum(w * p[0] for w, p in zip(weights, four, strict=True)),
         sum(w * p[1] for w, p in zip(weights, four, strict=True)),
     )
+
+
+def along(points: Sequence[Point]) -> list[Area]:
+    """Return small areas along an arrow, which labels of others avoid."""
+    *curve, tip = points
+    whole = [*curve[:-1], tip]
+    places = [_at(whole, step / SAMPLES) for step in range(1, SAMPLES)]
+    return [(x - 1, y - 1, x + 1, y + 1) for x, y in places]
 
 
 def beside_curve(

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from gradtrace.errors import PageError
 from gradtrace.render.parts import Cluster, Figure, FigureEdge, FigureNode
-from gradtrace_graphviz.arrows import HEAD, Area, arrow, beside_curve
+from gradtrace_graphviz.arrows import HEAD, Area, along, arrow, beside_curve
 from gradtrace_graphviz.content import Content, content, image, phrase, stacked
-from gradtrace_graphviz.key import key
+from gradtrace_graphviz.paper import GAPS, Paper
 from gradtrace_graphviz.ranks import Ranks
-from gradtrace_graphviz.scene import Group, Page, Shape, Text, box, moved, reach
+from gradtrace_graphviz.scene import Group, Page, Shape, Text, box
 from gradtrace_graphviz.skeleton import Placed, place
 
 __all__ = ["drawing"]
-
-MARGIN = 3.0
-"""Room around a drawing, in points."""
-
-SMALLEST = 6.0
-"""Size of the smallest text on a page, in points."""
-
-LARGEST = 1.15
-"""How much larger than its theme says a figure is printed at most."""
-
-HIGHEST = 9.0
-"""Height of a page in inches, where its width is given."""
-
-NARROWEST = 230.0
-"""Width, in points, that a legend fills at least."""
 
 FLAT, NARROW = 0.8, 0.45
 """Shares of a page's width that the content of a box may fill, the wider one preferred."""
@@ -62,6 +47,8 @@ class _Draughtsman:
         figure = self.figure
         compact = figure.width is not None
         contents = {node.id: content(node, figure.theme, room=self.room) for node in figure.nodes}
+        paper = Paper(figure)
+        paper.require_room({name: (each.width, each.height) for name, each in contents.items()})
         labels = {i: self.label(edge) for i, edge in enumerate(figure.edges)}
         labels = {i: label for i, label in labels.items() if label.parts}
         titles = {each.id: self.title(each) for each in figure.clusters}
@@ -75,11 +62,11 @@ class _Draughtsman:
                 if not compact or self.is_tall(i)
             },
             {name: (each.width, each.height) for name, each in titles.items()},
-            gaps=(9.0, 12.0) if compact else (16.0, 20.0),
+            gaps=GAPS if compact else (16.0, 20.0),
         )
         self.spread(placed, contents, roomy)
         groups = list(self.groups(placed, contents, labels, titles))
-        return self.printed(groups)
+        return paper.printed(groups)
 
     def is_tall(self, index: int) -> bool:
         """Tell whether the label of an arrow finds no room in the gap between two boxes."""
@@ -156,6 +143,7 @@ class _Draughtsman:
         for node in self.figure.nodes:
             yield self.box(node, placed, contents[node.id])
         taken = [self.area(node, placed, contents[node.id]) for node in self.figure.nodes]
+        passed = {index: along(points) for index, points in placed.edges.items()}
         for index, label in labels.items():
             if index not in middles:
                 continue
@@ -165,7 +153,9 @@ class _Draughtsman:
                 x, y = x - label.width / 2, y - label.height / 2
             else:
                 size = label.width, label.height
-                x, y = beside_curve(middles[index], size, taken, aside=2 + edge.width / 2)
+                others = [area for i, each in passed.items() if i != index for area in each]
+                aside = 2 + edge.width / 2
+                x, y = beside_curve(middles[index], size, [*taken, *others], aside=aside)
             taken.append((x, y, x + label.width, y + label.height))
             yield Group("label", label.at(x, y), edge.tooltip, _opacity(edge.emphasis))
 
@@ -204,72 +194,6 @@ class _Draughtsman:
             shapes.append(Shape(inner, None, colour, 0.7))
         parts = (*shapes, *inside.at(left, top))
         return Group("node", parts, node.tooltip, _opacity(node.emphasis))
-
-    def printed(self, groups: list[Group]) -> Page:
-        """Return the page, with text as large as fits."""
-        parts = [part for group in groups for part in group.parts]
-        area = reach(parts) if parts else (0.0, 0.0, 1.0, 1.0)
-        if self.figure.width is None:
-            return self.framed(groups, area, 1.0)
-        most, least = self.scale(area[2] - area[0]), SMALLEST / min(self.sizes())
-        page = self.framed(groups, area, most)
-        high = page.height * most / 72
-        if high > HIGHEST:
-            page = self.framed(groups, area, max(least, 0.99 * most * HIGHEST / high))
-            high = page.height * page.scale / 72
-        if high > HIGHEST:
-            raise self.too_large(f"is {high:.1f} inches high, of {HIGHEST:g}")
-        return page
-
-    def framed(self, groups: list[Group], area: Area, scale: float) -> Page:
-        """Return the title above, the drawing, the legend below."""
-        figure = self.figure
-        left, top, right, low = area
-        wide = max(right - left, 1.0)
-        page = None if figure.width is None else 72 * figure.width / scale
-        room = max(wide, NARROWEST) if page is None else page - 2 * MARGIN
-        head, foot = self.head(room), key(figure, room)
-        page = page or max(wide, head.width, foot.width) + 2 * MARGIN
-        y = MARGIN + head.height + (4 if head.parts else 0)
-        dx, dy = (page - (right - left)) / 2 - left, y - top
-        shifted = [
-            Group(g.kind, tuple(moved(p, dx, dy) for p in g.parts), g.tooltip, g.opacity)
-            for g in groups
-        ]
-        y += low - top + (6 if foot.parts else 0)
-        shifted.append(Group("title", head.at(MARGIN, MARGIN)))
-        shifted.append(Group("legend", foot.at(MARGIN, y)))
-        high = y + foot.height + MARGIN
-        title = figure.title or "gradtrace"
-        return Page(page, high, scale, tuple(shifted), figure.theme.background, title)
-
-    def head(self, room: float) -> Content:
-        theme, title = self.figure.theme, self.figure.title
-        if not title:
-            return Content(0.0, 0.0, ())
-        size = theme.sizes["title"]
-        whole = phrase(title, size=size, colour=theme.ink, bold=True)
-        if whole.width <= room or self.figure.width is None:
-            return whole
-        return phrase(title, size=size * room / whole.width, colour=theme.ink, bold=True)
-
-    def sizes(self) -> Iterable[float]:
-        return self.figure.theme.sizes.values()
-
-    def scale(self, wide: float) -> float:
-        """Return how much larger or smaller than drawn the figure fills its page."""
-        assert self.figure.width is not None
-        scale = min(LARGEST, (72 * self.figure.width - 2 * MARGIN) / (wide + 1))
-        if scale * min(self.sizes()) < SMALLEST:
-            needed = (wide + 2 * MARGIN) * SMALLEST / min(self.sizes()) / 72
-            raise self.too_large(f"is {needed:.1f} inches wide, of {self.figure.width:g}")
-        return scale
-
-    def too_large(self, how: str) -> PageError:
-        return PageError(
-            f"with text of {SMALLEST:g} points the figure {how}; draw less of the graph with "
-            "depth=, focus=, show= or a smaller limit_nodes=, or choose a larger width="
-        )
 
 
 def _opacity(emphasis: str) -> float:

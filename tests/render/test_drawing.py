@@ -22,9 +22,10 @@ from gradtrace.graph import Graph
 from gradtrace.render import THEMES, figure
 from gradtrace.render.parts import Figure
 from gradtrace_graphviz import GraphvizRenderer, mathematics
-from gradtrace_graphviz.drawing import SMALLEST, drawing
+from gradtrace_graphviz.drawing import drawing
 from gradtrace_graphviz.fonts import font_file, width
 from gradtrace_graphviz.mathematics import typeset
+from gradtrace_graphviz.paper import SMALLEST
 from gradtrace_graphviz.scene import Page, Text, reach
 from tests.render import examples
 from tests.render.test_graphviz import NASTY, SVG

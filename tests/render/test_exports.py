@@ -187,7 +187,7 @@ def test_an_option_of_a_figure_is_refused(format: str) -> None:
 def test_the_command_writes_every_format_without_a_plugin(
     name: str, options: list[str], start: str, installed: Installed, tmp_path: Path
 ) -> None:
-    saved = examples.scalars().save(tmp_path / "step.gradtrace")
+    saved = examples.chain(5).save(tmp_path / "step.gradtrace")
     target = tmp_path / name
     result = CliRunner().invoke(app, ["render", str(saved), "-o", str(target), *options])
     assert result.exit_code == 0, result.output
@@ -195,7 +195,7 @@ def test_the_command_writes_every_format_without_a_plugin(
 
 
 def test_the_command_refuses_an_option_that_a_format_has_not(tmp_path: Path) -> None:
-    saved = examples.scalars().save(tmp_path / "step.gradtrace")
+    saved = examples.chain(5).save(tmp_path / "step.gradtrace")
     target = str(tmp_path / "step.json")
     result = CliRunner().invoke(app, ["render", str(saved), "-o", target, "--depth", "1"])
     assert result.exit_code == 2

@@ -8,9 +8,10 @@ from typing import Any
 import networkx as nx
 
 from gradtrace.formulas.glossary import GLOSSARY
-from gradtrace.render.boxes import LEAVES, calls_of
+from gradtrace.render.boxes import calls_of
 from gradtrace.render.interactive.convex import convex
 from gradtrace.render.palette import Magnitudes
+from gradtrace.render.pieces import LEAVES
 from gradtrace.render.plain import edge_facts, node_facts
 from gradtrace.render.scopes import Frames, Place, reaches
 
