@@ -25,10 +25,10 @@ __all__ = ["THEMES", "Figure", "Renderer", "Theme", "draw", "figure", "mimebundl
 PLAIN = ("shapes", "gains")
 """What a figure shows that does not fit its page with all numbers."""
 
-COARSE = 2
+COARSE = 1
 """How often a figure is drawn with fewer boxes before one with names alone is preferred."""
 
-SMALLER = (28, 20, 14, 9, 6)
+SMALLER = (22, 14, 8, 5)
 """Boxes that a figure may still have where one with more does not fit its page."""
 
 BINARY = frozenset({"bmp", "eps", "gif", "jpeg", "jpg", "pdf", "png", "ps", "tiff", "webp"})

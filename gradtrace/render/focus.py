@@ -27,14 +27,14 @@ def focused(graph: nx.MultiDiGraph[str], focus: str | None) -> nx.MultiDiGraph[s
     inside = {node for node, scope in graph.nodes(data="scope") if _in(scope, focus)}
     if focus in graph and not inside:
         inside = set(nx.ego_graph(graph.to_undirected(as_view=True), focus, radius=NEIGHBOURS))
-        return graph.subgraph(inside | _leaves_of(graph, inside))
+        return _part(graph, inside | _leaves_of(graph, inside))
     if not inside:
         raise OptionError(
             f"focus={focus!r} is neither a scope nor a node of the graph; "
             f"use one of the scopes {_some(_scopes(graph))}, or the name of a node"
         )
     border = {near for node in inside for near in _near(graph, node)}
-    return graph.subgraph(inside | border)
+    return _part(graph, inside | border)
 
 
 def visible_part(graph: nx.MultiDiGraph[str], show: frozenset[str]) -> nx.MultiDiGraph[str]:
@@ -51,7 +51,7 @@ def visible_part(graph: nx.MultiDiGraph[str], show: frozenset[str]) -> nx.MultiD
         inputs = {node for node in plain if graph.nodes[node]["kind"] == "input"}
         used = {node for node in inputs if not plain.issuperset(graph.successors(node))}
         hidden |= plain - used
-    return graph.subgraph([node for node in graph if node not in hidden]) if hidden else graph
+    return _part(graph, set(graph) - hidden) if hidden else graph
 
 
 def highlighted(
@@ -74,6 +74,17 @@ def highlighted(
         nodes = {names[0], *nx.descendants(graph, names[0])}
         return nodes, {(tail, head) for tail, head in graph.edges(nodes) if head in nodes}
     return set(names), _steps(graph, names)
+
+
+def _part(graph: nx.MultiDiGraph[str], nodes: set[str]) -> nx.MultiDiGraph[str]:
+    """Return the part of `graph` with these nodes, as a graph of its own that is quick to read."""
+    part = graph.subgraph(nodes)
+    make = getattr(type(graph), "from_records", None)
+    if make is None:
+        return part
+    edges = list(part.edges(keys=True, data=True))
+    made: nx.MultiDiGraph[str] = make(graph.graph, list(part.nodes(data=True)), edges)
+    return made
 
 
 def _steps(graph: nx.MultiDiGraph[str], names: Sequence[str]) -> set[tuple[str, str]]:

@@ -167,7 +167,8 @@ def _wiring(
     found = _Wiring({}, {})
     for index, call in enumerate(own):
         for operand, key, data in _operands(graph, call):
-            place = index, key, data["operand"] if not graph.nodes[call].get("folded") else None
+            near = operand in own or operand in before
+            place = _place(index, key, data, graph.nodes[call], near=near)
             found.operands[place] = operand
             if operand in own:
                 found.kinds[place] = "own", own[operand]
@@ -179,6 +180,15 @@ def _wiring(
             else:
                 found.kinds[place] = ("outside",)
     return found
+
+
+def _place(
+    index: int, key: Any, edge: Mapping[str, Any], call: Mapping[str, Any], *, near: bool
+) -> Descriptor:
+    """Return where a call uses an operand; each step may take another item of a result."""
+    if call["kind"] == "item" and not near:
+        return (index,)
+    return index, key, None if call.get("folded") else edge["operand"]
 
 
 def _operands(graph: nx.MultiDiGraph[str], call: str) -> list[tuple[str, Any, Mapping[str, Any]]]:
