@@ -21,7 +21,7 @@ SAFE = re.compile(r"(?!(?<=\d)\.\d)[^\w ,()/=+×‖·…–√∂]")
 
 
 JOINER = "\u2060"
-"""Keeps apart, unseen, what Mermaid reads as a line break, a tag or mathematics even so."""
+"""Keeps apart, unseen, what Mermaid reads as a line break or as mathematics even so."""
 
 
 def write(figure: Figure) -> str:
@@ -108,10 +108,10 @@ def escaped(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    r"""Return `text` as a YAML text in quotes.
+    r"""Return `text` as a YAML text in quotes, without `<`, at which Mermaid cuts titles off.
 
     >>> _quoted('y = "x"')
     '"y = \\"x\\""'
     """
-    inner = text.replace("\\", "\\\\").replace('"', '\\"').replace("<", f"<{JOINER}")
+    inner = text.replace("\\", "\\\\").replace('"', '\\"').replace("<", "\uff1c")
     return f'"{inner}"'
