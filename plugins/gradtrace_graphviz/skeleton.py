@@ -10,15 +10,12 @@ from typing import Any
 
 from gradtrace.render.parts import Cluster, Figure, FigureEdge
 from gradtrace_graphviz.layout import lay_out
-from gradtrace_graphviz.ranks import Ranks
+from gradtrace_graphviz.ranks import AGAINST, Ranks
 from gradtrace_graphviz.scene import Point
 
 __all__ = ["Placed", "place"]
 
 RANKDIR = {"down": "TB", "up": "BT", "right": "LR", "left": "RL"}
-
-AGAINST = ("carried", "gradient")
-"""Arrows that run against the order of the boxes."""
 
 Size = tuple[float, float]
 
