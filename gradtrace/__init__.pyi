@@ -28,6 +28,9 @@ from .errors import RecordingError as RecordingError
 from .errors import RendererError as RendererError
 from .errors import RenderError as RenderError
 from .errors import TraceError as TraceError
+from .familiar import ModelGraph as ModelGraph
+from .familiar import draw_graph as draw_graph
+from .familiar import make_dot as make_dot
 from .graph import Graph as Graph
 from .graph import load as load
 from .recording.reader import Recording as Recording

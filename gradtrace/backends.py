@@ -14,7 +14,13 @@ from gradtrace.tape import Options, Tape
 
 __all__ = ["Backend", "Plugin", "backends_for", "plugins"]
 
-GROUPS = ("gradtrace.backends", "gradtrace.renderers", "gradtrace.rules", "gradtrace.sinks")
+GROUPS = (
+    "gradtrace.backends",
+    "gradtrace.renderers",
+    "gradtrace.rules",
+    "gradtrace.sinks",
+    "gradtrace.themes",
+)
 
 
 @runtime_checkable

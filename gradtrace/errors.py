@@ -9,6 +9,7 @@
     ├── FileError               a file that is not a readable graph or recording of ours
     ├── RecordingError          a recording that cannot start, or be read as asked
     └── RenderError             a figure that cannot be drawn
+        ├── PageError           a figure that does not fit the page it is drawn for
         └── RendererError       no renderer, or a broken one, for a format
 
 Each message says what went wrong, where, what is allowed and what to do.
@@ -26,6 +27,7 @@ __all__ = [
     "GradtraceWarning",
     "GraphNotReadyError",
     "OptionError",
+    "PageError",
     "RecordingError",
     "RenderError",
     "RendererError",
@@ -68,6 +70,10 @@ class RecordingError(GradtraceError, RuntimeError):
 
 class RenderError(GradtraceError, RuntimeError):
     """A figure cannot be drawn."""
+
+
+class PageError(RenderError):
+    """A figure does not fit the page that it is drawn for."""
 
 
 class RendererError(RenderError):

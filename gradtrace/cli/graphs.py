@@ -42,25 +42,77 @@ def render(
         ),
     ] = None,
     format: Annotated[
-        str | None, typer.Option(help="svg, pdf, png, dot, …; the ending of PATH unless told.")
+        str | None,
+        typer.Option(help="svg, pdf, png, dot, tex, mmd, html, …; the ending of PATH unless told."),
     ] = None,
     depth: Depth = None,
     direction: Annotated[
-        str, typer.Option(help="Where values flow: down, up, right, left.")
-    ] = "down",
+        str | None, typer.Option(help="Where values flow: down, up, right, left.")
+    ] = None,
     title: Annotated[str | None, typer.Option(help="What is written above.")] = None,
-    legend: Annotated[bool, typer.Option(help="Explain shapes, colours and widths.")] = True,
+    legend: Annotated[bool | None, typer.Option(help="Explain shapes, colours and widths.")] = None,
+    theme: Annotated[str | None, typer.Option(help="paper, grayscale, slides, dark, …")] = None,
+    width: Annotated[
+        str | None, typer.Option(help="Width of the page: column, text, or inches.")
+    ] = None,
+    show: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What is shown, once for each: values, shapes, local_derivatives, "
+            "upstream_gradients, gains, parameters, undifferentiated, grids."
+        ),
+    ] = None,
+    passes: Annotated[
+        str | None, typer.Option(help="What flows: overlaid, forward, backward, both.")
+    ] = None,
+    focus: Annotated[
+        str | None, typer.Option(help="A scope, or a node, to which the figure is restricted.")
+    ] = None,
+    highlight: Annotated[
+        list[str] | None,
+        typer.Option(help="A node with all that was computed of it; several are a path."),
+    ] = None,
+    fold_repeats: Annotated[
+        bool | None,
+        typer.Option(help="Draw repeated blocks, and steps of a recurrence, once."),
+    ] = None,
+    math: Annotated[bool | None, typer.Option(help="Typeset the formulas.")] = None,
+    limit_nodes: Annotated[
+        int | None, typer.Option(help="Boxes above which more is folded.")
+    ] = None,
 ) -> None:
     """Draw a saved graph.
 
-    [dim]Example:[/] gradtrace render step.gradtrace -o figure.pdf --depth 2
+    [dim]Example:[/] gradtrace render step.gradtrace -o figure.pdf --width column
     """
     graph = load(file)
     target = output or file.with_suffix(f".{format or 'svg'}")
-    graph.render(
-        target, format=format, depth=depth, direction=direction, title=title, legend=legend
-    )
+    chosen = {
+        "depth": depth,
+        "direction": direction,
+        "focus": focus,
+        "fold_repeats": fold_repeats,
+        "highlight": highlight,
+        "legend": legend,
+        "limit_nodes": limit_nodes,
+        "math": math,
+        "passes": passes,
+        "show": show,
+        "theme": theme,
+        "title": title,
+        "width": _inches(width),
+    }
+    told = {option: value for option, value in chosen.items() if value is not None}
+    graph.render(target, format=format, **told)
     typer.echo(target)
+
+
+def _inches(width: str | None) -> str | float | None:
+    """Return a width as a number where it is one."""
+    try:
+        return None if width is None else float(width)
+    except ValueError:
+        return width
 
 
 @app.command()

@@ -54,9 +54,9 @@ def _broken_promise(plugin: Plugin) -> str | None:
     from gradtrace.analysis.diagnose import Rule
     from gradtrace.backends import GROUPS, Backend
     from gradtrace.recording.sinks import Sink
-    from gradtrace.render import Renderer
+    from gradtrace.render import Renderer, Theme
 
-    contract = dict(zip(GROUPS, (Backend, Renderer, Rule, Sink), strict=True))[plugin.group]
+    contract = dict(zip(GROUPS, (Backend, Renderer, Rule, Sink, Theme), strict=True))[plugin.group]
     if not isinstance(plugin.loaded, contract):
         return (
             f"it is no {contract.__name__.lower()}; help({contract.__module__!r}) says what one has"

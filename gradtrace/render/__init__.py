@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from html import escape
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import networkx as nx
 
-from gradtrace.errors import OptionError, RenderError
-from gradtrace.render.parts import Figure
+from gradtrace.errors import OptionError, PageError, RenderError
+from gradtrace.render.formats import find_writer
+from gradtrace.render.parts import Figure, Theme
 from gradtrace.render.renderers import Renderer, find_renderer
 from gradtrace.render.style import figure
 from gradtrace.render.text import text
+from gradtrace.render.themes import THEMES
 
-__all__ = ["Figure", "Renderer", "draw", "figure", "mimebundle", "text"]
+__all__ = ["THEMES", "Figure", "Renderer", "Theme", "draw", "figure", "mimebundle", "text"]
+
+PLAIN = ("shapes", "gains")
+"""What a figure shows that does not fit its page with all numbers."""
+
+COARSE = 1
+"""How often a figure is drawn with fewer boxes before one with names alone is preferred."""
+
+SMALLER = (22, 14, 8, 5)
+"""Boxes that a figure may still have where one with more does not fit its page."""
 
 BINARY = frozenset({"bmp", "eps", "gif", "jpeg", "jpg", "pdf", "png", "ps", "tiff", "webp"})
 """Formats that are returned as bytes, even where their bytes happen to be text."""
+
+FRAMED = 1000
+"""Nodes up to which a notebook without Graphviz is given the interactive page, of a megabyte."""
 
 
 def draw(
@@ -31,13 +48,17 @@ def draw(
     """Draw `graph` into the file `path`, or return the drawing where `path` is None.
 
     `format` is taken from the file's ending, and is SVG without a file. The options are those
-    of `figure`. Raises `OptionError` for an option that does not exist, `RendererError` for a
-    format that nothing draws, and `RenderError` where the layout fails.
+    of `figure`; formats that hold the whole graph have fewer, which an error lists. Raises
+    `OptionError` for an option that does not exist, `RendererError` for a format that nothing
+    draws, and `RenderError` where the layout fails.
     """
-    _require_options(options)
     format = format or _ending(path)
-    renderer = find_renderer(format)
-    drawing = renderer.render(figure(graph, **options), format)
+    writer = find_writer(format)
+    _require_options(options, format, writer or figure)
+    if writer is not None:
+        drawing = writer(graph, **options).encode()
+    else:
+        drawing = _fitted(graph, find_renderer(format), format, options)
     if path is None:
         return _as_text(drawing, format)
     target = Path(path)
@@ -49,15 +70,58 @@ def draw(
     return target
 
 
+def _fitted(
+    graph: nx.MultiDiGraph[str], renderer: Renderer, format: str, options: dict[str, Any]
+) -> bytes:
+    """Return the drawing, folded further until it fits its page where nobody said how far."""
+    error = None
+    for choice in _choices(options):
+        try:
+            return renderer.render(figure(graph, **choice), format)
+        except PageError as too_large:
+            error = error or too_large
+    assert error is not None
+    raise error
+
+
+def _choices(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield `options`, then ever less to draw, as far as `options` leave it open."""
+    yield options
+    if options.get("width") is None:
+        return
+    limits = (
+        [] if {"depth", "limit_nodes"} & options.keys() else [{"limit_nodes": n} for n in SMALLER]
+    )
+    shows = [] if "show" in options else [{"show": PLAIN}]
+    yield from (options | less for less in shows)
+    for index, limit in enumerate(limits):
+        if index == COARSE and shows:
+            yield options | {"show": ()}
+        yield options | limit
+        yield from (options | limit | less for less in shows)
+
+
 def mimebundle(graph: nx.MultiDiGraph[str]) -> dict[str, str]:
-    """Return `graph` for a notebook: as SVG if it can be drawn, as text always."""
+    """Return `graph` for a notebook: as SVG if it can be drawn, as text always.
+
+    The drawing has a ground of its own, for the notebook may be dark. Without a renderer of SVG
+    the interactive page stands in its place, up to `FRAMED` nodes.
+    """
     shown = {"text/plain": text(graph)}
+    paper = replace(THEMES["paper"], background=THEMES["paper"].ground)
     try:
-        drawing = draw(graph, None, format="svg")
+        drawing = draw(graph, None, format="svg", theme=paper)
     except RenderError:
-        return shown
+        return {"text/html": _framed(graph), **shown} if len(graph) <= FRAMED else shown
     assert isinstance(drawing, str)
     return {"image/svg+xml": drawing, **shown}
+
+
+def _framed(graph: nx.MultiDiGraph[str]) -> str:
+    """Return the interactive page within a page, apart from all else in it."""
+    page = escape(str(draw(graph, None, format="html")))
+    style = "width: 100%; height: 600px; border: 1px solid #8888"
+    return f'<iframe sandbox="allow-scripts" style="{style}" srcdoc="{page}"></iframe>'
 
 
 def _as_text(drawing: bytes, format: str) -> str | bytes:
@@ -83,10 +147,11 @@ def _ending(path: str | PathLike[str] | None) -> str:
     return ending
 
 
-def _require_options(options: dict[str, Any]) -> None:
-    """Raise `OptionError` for an option that `figure` does not have."""
-    legal = [name for name in inspect.signature(figure).parameters if name != "graph"]
+def _require_options(options: dict[str, Any], format: str, taker: Callable[..., Any]) -> None:
+    """Raise `OptionError` for an option that `taker`, which draws `format`, does not have."""
+    legal = [name for name in inspect.signature(taker).parameters if name != "graph"]
+    kind = "a figure" if "direction" in legal else f"format={format!r}"
     for name in options:
         if name not in legal:
-            listed = ", ".join(legal)
-            raise OptionError(f"{name}= is not an option of a figure; use some of {listed}")
+            listed = ", ".join(legal) or "none"
+            raise OptionError(f"{name}= is not an option of {kind}; use some of {listed}")

@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import networkx as nx
 
+from gradtrace.render.pieces import LEAVES, Arrow, Box, Drawing, folded_calls, place_of
 from gradtrace.render.scopes import Place
 
-__all__ = ["LEAVES", "Arrow", "Box", "Drawing", "calls_of", "draw_boxes", "folded_calls"]
+__all__ = ["PARALLEL", "calls_of", "draw_boxes"]
 
-LEAVES = ("input", "parameter", "buffer", "constant")
 
 NEAR = 8
 """Calls between the uses of a leaf up to which it is drawn once, not once per use.
@@ -31,71 +31,7 @@ FEW = 2
 
 
 PARALLEL = 3
-"""Uses of one value by one call, or fold, that are drawn as an arrow each."""
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """One box: a node, one use of a leaf, or a stand-in for what is not drawn."""
-
-    node: str | None
-    data: Mapping[str, Any]
-    place: Place
-    use: tuple[int, int] | None = None
-    """Which use of how many this box stands for, of a leaf drawn once per use."""
-    text: str = ""
-    """What a stand-in stands for."""
-    hidden: int = 0
-    """Leaves of a fold that are not drawn."""
-
-    @property
-    def folded(self) -> int:
-        """Number of calls in a fold; 0 for a box that is none."""
-        return folded_calls(self.data)
-
-
-@dataclass(frozen=True, slots=True)
-class Arrow:
-    """One arrow between two boxes, given by their numbers."""
-
-    tail: int
-    head: int
-    data: Mapping[str, Any] | None
-    """Attributes of the edge, of the one with the largest gradient if of several; None at a
-    stand-in."""
-    uses: int = 1
-    """How many edges the arrow stands for."""
-
-
-@dataclass
-class Drawing:
-    """Boxes and arrows, with the effort of laying them out."""
-
-    boxes: list[Box] = field(default_factory=list)
-    arrows: list[Arrow] = field(default_factory=list)
-
-    @property
-    def effort(self) -> int:
-        """Number of places that a layered layout must order: boxes, and arrows at each layer."""
-        layer = self._layers()
-        passed = sum(layer[arrow.head] - layer[arrow.tail] for arrow in self.arrows)
-        return len(self.boxes) + passed
-
-    def _layers(self) -> list[int]:
-        """Return the layer of each box: below its operands, and leaves just above their use."""
-        tails: dict[int, list[int]] = defaultdict(list)
-        for arrow in self.arrows:
-            tails[arrow.head].append(arrow.tail)
-        layer = [0] * len(self.boxes)
-        for head in range(len(self.boxes)):
-            layer[head] = 1 + max((layer[tail] for tail in tails[head]), default=-1)
-        first = [len(self.boxes)] * len(self.boxes)
-        for arrow in self.arrows:
-            first[arrow.tail] = min(first[arrow.tail], layer[arrow.head])
-        for box in range(len(self.boxes)):
-            if not tails[box] and first[box] < len(self.boxes):
-                layer[box] = first[box] - 1
-        return layer
+"""Uses of one value by one call, or fold, that are drawn as an arrow each, unless told."""
 
 
 def calls_of(graph: nx.MultiDiGraph[str]) -> list[str]:
@@ -109,13 +45,16 @@ def calls_of(graph: nx.MultiDiGraph[str]) -> list[str]:
     return [node for node in sort if kind[node] not in LEAVES]
 
 
-def draw_boxes(graph: nx.MultiDiGraph[str], *, ends: int | None = None) -> Drawing:
+def draw_boxes(
+    graph: nx.MultiDiGraph[str], *, ends: int | None = None, parallel: int = PARALLEL
+) -> Drawing:
     """Return the boxes of `graph`; only of the first and the last `ends` calls if told."""
     calls = calls_of(graph)
-    artist = _Artist(graph, calls)
+    artist = _Artist(graph, calls, parallel)
     if ends is None or 2 * ends >= len(calls):
         artist.draw(calls)
         artist.draw_unused()
+        artist.draw_carried()
         return artist.drawing
     omitted = calls[ends : len(calls) - ends]
     artist.omit(omitted)
@@ -137,8 +76,9 @@ class _Spread:
 class _Artist:
     """Adds boxes in an order in which operands come before results."""
 
-    def __init__(self, graph: nx.MultiDiGraph[str], calls: Sequence[str]) -> None:
+    def __init__(self, graph: nx.MultiDiGraph[str], calls: Sequence[str], parallel: int) -> None:
         self.graph = graph
+        self.parallel = parallel
         self.drawing = Drawing()
         self.position = {node: index for index, node in enumerate(calls)}
         self.number: dict[str, int] = {}
@@ -173,12 +113,12 @@ class _Artist:
         folded = folded_calls(data)
         if crowd and not folded:
             text = f"… {len(crowd):,} leaves not drawn …"
-            arrows.append((self.add(Box(None, {}, _place(data), text=text)), None))
+            arrows.append((self.add(Box(None, {}, place_of(data), text=text)), None))
         if self.omission is not None and self.touches_omitted(node):
             arrows.append((self.omission, None))
         hidden = len(crowd) if folded else 0
-        self.number[node] = self.add(Box(node, data, _place(data), hidden=hidden))
-        self.drawing.arrows += _bundled(arrows, self.number[node])
+        self.number[node] = self.add(Box(node, data, place_of(data), hidden=hidden))
+        self.drawing.arrows += _bundled(arrows, self.number[node], self.parallel)
 
     def has_no_room(self, leaf: str, call: str, drawn: int) -> bool:
         """Tell whether a leaf is only counted: one of a crowd, or of the many of a fold."""
@@ -204,6 +144,15 @@ class _Artist:
         for node, data in self.graph.nodes(data=True):
             if self.is_leaf(node) and not self.graph.out_degree(node):
                 self.add(Box(node, data, Place()))
+
+    def draw_carried(self) -> None:
+        """Draw what the steps of a recurrence hand on."""
+        runs = {data["run"]: None for _, data in self.graph.nodes(data=True) if "run" in data}
+        self.drawing.arrows += [
+            Arrow(self.number[each.tail], self.number[each.head], each.data, carried=True)
+            for run in runs
+            for each in run.carried
+        ]
 
     def edges_into(self, node: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yield the operands of `node` with their edges, by the index of the operand."""
@@ -242,21 +191,24 @@ class _Artist:
 
     def leaf_place(self, node: str, call: str) -> Place:
         """Return where a leaf belongs at one use: an input outside, others at their call."""
-        outside = self.graph.nodes[node]["kind"] == "input"
-        return Place() if outside else _place(self.graph.nodes[call])
+        data = self.graph.nodes[node]
+        outside = data["kind"] == "input" and "run" not in data
+        return Place() if outside else place_of(self.graph.nodes[call])
 
     def add(self, box: Box) -> int:
         self.drawing.boxes.append(box)
         return len(self.drawing.boxes) - 1
 
 
-def _bundled(edges: Sequence[tuple[int, Mapping[str, Any] | None]], head: int) -> Iterator[Arrow]:
-    """Yield an arrow for each edge, given by its tail; one for all where many run in parallel."""
+def _bundled(
+    edges: Sequence[tuple[int, Mapping[str, Any] | None]], head: int, most: int
+) -> Iterator[Arrow]:
+    """Yield an arrow for each edge, given by its tail; one for all if more than `most` run so."""
     parallel: dict[int, list[Mapping[str, Any] | None]] = defaultdict(list)
     for tail, data in edges:
         parallel[tail].append(data)
     for tail, bundle in parallel.items():
-        if len(bundle) > PARALLEL:
+        if len(bundle) > most:
             yield Arrow(tail, head, max(bundle, key=_magnitude), len(bundle))
         else:
             yield from (Arrow(tail, head, data) for data in bundle)
@@ -267,17 +219,3 @@ def _magnitude(data: Mapping[str, Any] | None) -> float:
     downstream = None if data is None else data["downstream_gradient"]
     norm = -1.0 if downstream is None or downstream.norm is None else float(downstream.norm)
     return math.inf if math.isnan(norm) else norm
-
-
-def folded_calls(data: Mapping[str, Any]) -> int:
-    """Return how many calls are folded into a node: 0 where there is but one, which is itself."""
-    calls = data.get("folded") or 0
-    return calls if calls > 1 else 0
-
-
-def _place(data: Mapping[str, Any]) -> Place:
-    """Return where a call belongs: in the frame of its scope, a folded scope in the one around."""
-    scope = data["scope"]
-    if data.get("folded"):
-        scope = scope.rpartition(".")[0]
-    return Place(scope, tuple(data["invocations"]))

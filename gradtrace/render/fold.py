@@ -7,7 +7,9 @@ from typing import Protocol, runtime_checkable
 
 import networkx as nx
 
-from gradtrace.render.boxes import Drawing, calls_of, draw_boxes, folded_calls
+from gradtrace.render.boxes import PARALLEL, calls_of, draw_boxes
+from gradtrace.render.pieces import Drawing, folded_calls
+from gradtrace.render.repeats import fold_repeats
 
 __all__ = ["LIMIT_NODES", "fold"]
 
@@ -28,24 +30,31 @@ class Collapsible(Protocol):
 
 
 def fold(
-    graph: nx.MultiDiGraph[str], *, depth: int | None, limit: int
+    graph: nx.MultiDiGraph[str],
+    *,
+    depth: int | None,
+    limit: int,
+    repeats: bool | None = None,
+    parallel: int = PARALLEL,
 ) -> tuple[nx.MultiDiGraph[str], Drawing, str | None]:
     """Return the graph as it is drawn, its boxes, and a note on what was folded or left out.
 
     The graph is folded at `depth`, or left as it is without one; where that takes more than
     `limit` boxes it is folded further, and at last only its first and last calls are drawn.
+    Where `repeats` is None, what is repeated is drawn once if that is too large otherwise.
     """
     coarsest = graph
-    for level, folded in _levels(graph, depth, limit):
-        coarsest = folded
-        if len(calls_of(folded)) > limit:
-            continue
-        drawing = draw_boxes(folded)
-        if _fits(drawing, limit):
-            return folded, drawing, _folding_note(folded, level, asked=level == depth)
+    for level, whole in _levels(graph, depth, limit):
+        for folded in _rolled(whole, repeats):
+            coarsest = folded
+            if len(calls_of(folded)) > limit:
+                continue
+            drawing = draw_boxes(folded, parallel=parallel)
+            if _fits(drawing, limit):
+                return folded, drawing, _folding_note(folded, level, asked=level == depth)
     ends = _ends(coarsest, limit)
     total = len(calls_of(coarsest))
-    drawing = draw_boxes(coarsest, ends=ends)
+    drawing = draw_boxes(coarsest, ends=ends, parallel=parallel)
     note = (
         f"Of {total:,} calls the first {ends:,} and the last {ends:,} are drawn; "
         "a larger limit_nodes= draws more."
@@ -71,8 +80,18 @@ def _levels(
         depth = deepest
     for level in range(depth, 0, -1):
         heads = {".".join(scope.split(".")[:level]) for scope in scopes}
-        if level == 1 or len(heads) <= limit:
+        if level == 1 or len(heads) <= LIMIT_NODES * 50:
             yield level, folding.collapse(depth=level)
+
+
+def _rolled(graph: nx.MultiDiGraph[str], repeats: bool | None) -> Iterator[nx.MultiDiGraph[str]]:
+    """Yield the graph as it is, then with its repetitions folded, as `repeats` allows."""
+    if not repeats:
+        yield graph
+    if repeats is not False:
+        folded = fold_repeats(graph)
+        if repeats or folded is not graph:
+            yield folded
 
 
 def _fits(drawing: Drawing, limit: int) -> bool:

@@ -9,7 +9,6 @@ from pathlib import PurePath
 from typing import Any
 
 from gradtrace.derivative import LocalDerivative
-from gradtrace.render.boxes import Arrow, Box
 from gradtrace.render.numbers import (
     NOT_COMPUTED,
     measure,
@@ -19,7 +18,10 @@ from gradtrace.render.numbers import (
     shape,
     single,
 )
+from gradtrace.render.options import SHOWN
 from gradtrace.render.parts import Row
+from gradtrace.render.pieces import Arrow, Box
+from gradtrace.render.runs import Run
 from gradtrace.summary import Summary
 
 __all__ = [
@@ -35,7 +37,7 @@ __all__ = [
 NAME = 26
 """Characters of a name in a figure; the whole name is in the tooltip."""
 
-DETAIL = 34
+DETAIL = 40
 """Characters of a line in small print."""
 
 SEVERAL = 3
@@ -57,21 +59,37 @@ def measures(value: object) -> list[tuple[str, bool]]:
     return [("–", False) if known and s is None else measure(s) for s in values]
 
 
-def node_rows(box: Box, *, scope: str, dtype: str | None) -> tuple[Row, ...]:
+def node_rows(
+    box: Box, *, scope: str, dtype: str | None, show: frozenset[str] = frozenset(SHOWN)
+) -> tuple[Row, ...]:
     """Return the label of a box in the frame of `scope`; `dtype` is the usual one."""
     data = box.data
     if box.node is None:
         return (Row(box.text),)
-    name = printable(box.node if box.folded or not scope else box.node.removeprefix(f"{scope}."))
+    name = _name(box, scope)
+    details = _details(box, name, dtype, sizes="shapes" in show)
     rows = [Row(middle(name, NAME), "name")]
-    rows += [Row(middle(printable(text), DETAIL)) for text in _details(box, name, dtype)]
-    rows.append(_measured("value", data["value"]))
-    if data["differentiable"]:
-        rows.append(_measured("upstream", data["upstream_gradient"]))
+    rows += [Row(middle(printable(text), DETAIL)) for text in details]
+    if "values" in show:
+        rows += _measures("value", data, "value")
+    if "upstream_gradients" in show and data["differentiable"]:
+        rows += _measures("upstream", data, "upstream_gradient")
     return tuple(rows)
 
 
-def _details(box: Box, name: str, dtype: str | None) -> list[str]:
+def _name(box: Box, scope: str) -> str:
+    """Return the name of a node in the frame of `scope`; blocks drawn as one have one for all."""
+    assert box.node is not None
+    run: Run | None = box.data.get("run")
+    if run is not None and run.calls == 1 and run.numbers[0] and box.folded:
+        return printable(run.name)
+    inner = box.node.removeprefix(f"{scope}.") if scope else box.node
+    if inner.isdigit():
+        inner = f"{scope.rpartition('.')[2]}.{inner}"
+    return printable(inner)
+
+
+def _details(box: Box, name: str, dtype: str | None, *, sizes: bool) -> list[str]:
     """Return the small print: the operation where the name hides it, sizes, uses, notes."""
     data = box.data
     values = summaries(data["value"])
@@ -80,7 +98,10 @@ def _details(box: Box, name: str, dtype: str | None) -> list[str]:
     first = [op] if op not in ("", told) and data["kind"] != "item" else []
     if box.folded:
         first = [f"{box.folded:,} calls"]
-    if len(values) == 1 and values[0] is not None:
+    run: Run | None = data.get("run")
+    if run is not None and run.calls == 1:
+        first.insert(0, f"× {run.count:,}")
+    if sizes and len(values) == 1 and values[0] is not None:
         first.append(shape(values[0].shape))
         first += [values[0].dtype] if values[0].dtype != dtype else []
     elif len(values) > 1:
@@ -93,6 +114,31 @@ def _details(box: Box, name: str, dtype: str | None) -> list[str]:
     if data["note"] and len(values) == 1:
         lines.append(data["note"])
     return lines
+
+
+def _measures(word: str, data: Mapping[str, Any], key: str) -> list[Row]:
+    """Return the lines that give a tensor as one number, in all repetitions if it has several."""
+    row = _measured(word, data[key])
+    repeated = [_measured(word, each[key]) for each in data.get("repeated", ())]
+    last = repeated[-1] if repeated else row
+    if len({each.text for each in repeated}) < 2 or "," in row.text + last.text:
+        return [row]
+    role = "alarm" if any(each.role == "alarm" for each in repeated) else "number"
+    rows = [Row(f"{row.text} … {last.text}", role, last.caption or row.caption)]
+    sizes = [size for each in data["repeated"] if (size := _size(each[key])) is not None]
+    if len(sizes) == len(repeated) and not {min(sizes), max(sizes)} <= {sizes[0], sizes[-1]}:
+        rows.append(Row(f"{number(min(sizes))} – {number(max(sizes))}", role, "range"))
+    return rows
+
+
+def _size(value: object) -> float | None:
+    """Return a tensor as one real number: its element, or its norm."""
+    summary = value if isinstance(value, Summary) else None
+    if summary is None:
+        return None
+    element = single(summary)
+    size = summary.norm if element is None else element
+    return None if size is None or isinstance(size, complex) else float(size)
 
 
 def _measured(word: str, value: object) -> Row:
@@ -151,14 +197,14 @@ def _described(summary: Summary | None) -> str:
     return ", ".join([head, *known])
 
 
-def arrow_label(arrow: Arrow) -> str:
+def arrow_label(arrow: Arrow, show: frozenset[str] = frozenset(SHOWN)) -> str:
     """Return the label of an arrow; one that bundles several edges says how many."""
     if arrow.uses > 1:
         return f"{arrow.uses:,} uses"
-    return "" if arrow.data is None else edge_label(arrow.data)
+    return "" if arrow.data is None else edge_label(arrow.data, show)
 
 
-def edge_label(data: Mapping[str, Any]) -> str:
+def edge_label(data: Mapping[str, Any], show: frozenset[str] = frozenset(SHOWN)) -> str:
     """Write the local derivative: the number between scalars, else structure and gain.
 
     >>> relu = LocalDerivative("diagonal", (3,), (3,), gain=0.8312)
@@ -168,12 +214,13 @@ def edge_label(data: Mapping[str, Any]) -> str:
     derivative: LocalDerivative | None = data["local_derivative"]
     if derivative is None:
         return ""
+    local, gains = "local_derivatives" in show, "gains" in show
     slope = _slope(derivative)
-    if slope is not None:
+    if slope is not None and local:
         return number(slope)
-    gain = _gain(derivative, data["downstream_gradient"])
-    if derivative.structure == "operator":
-        return gain or NOT_COMPUTED
+    gain = _gain(derivative, data["downstream_gradient"]) if gains else ""
+    if not local or derivative.structure == "operator":
+        return gain or (NOT_COMPUTED if gains and local else "")
     return f"{derivative.structure} {gain}".strip()
 
 

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from gradtrace.backends import Plugin, plugins
 from gradtrace.errors import RendererError
+from gradtrace.render.formats import FORMATS
 from gradtrace.render.parts import Figure
 
 __all__ = ["Renderer", "find_renderer"]
@@ -57,9 +58,12 @@ def _faults(found: Sequence[Plugin]) -> list[str]:
 
 
 def _why_none(format: str, working: Sequence[Renderer], faults: Sequence[str]) -> str:
-    formats = sorted({each for renderer in working for each in renderer.formats})
+    formats = sorted({*FORMATS, *(each for renderer in working for each in renderer.formats)})
     broken = "".join(f"; {fault}" for fault in faults)
-    if not working:
-        return f"no working renderer draws {format!r}: none is installed; {INSTALL}{broken}"
     legal = ", ".join(map(repr, formats))
+    if not working:
+        return (
+            f"no working renderer draws {format!r}: none is installed; {INSTALL}; "
+            f"without one, use one of {legal}{broken}"
+        )
     return f"no renderer draws format={format!r}; use one of {legal}{broken}"

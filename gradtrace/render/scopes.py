@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from gradtrace.render.numbers import middle, printable
 from gradtrace.render.parts import Cluster
+from gradtrace.render.runs import Run
 
 __all__ = ["Frames", "Place", "reaches"]
 
@@ -21,6 +22,8 @@ class Place(NamedTuple):
 
     scope: str = ""
     invocations: tuple[int, ...] = ()
+    run: Run | None = None
+    """What repeats it."""
 
 
 class _Key(NamedTuple):
@@ -28,6 +31,7 @@ class _Key(NamedTuple):
 
     scope: str
     invocations: tuple[int, ...]
+    run: Run | None = None
 
 
 _Path = tuple[_Key, ...]
@@ -96,16 +100,18 @@ class Frames:
                 if prefix not in ids:
                     ids[prefix] = f"c{len(ids)}"
                     scope = prefix[-1].scope
-                    clusters.append(_cluster(ids[prefix], scope, parent, scopes[parent]))
+                    clusters.append(_cluster(ids[prefix], prefix[-1], parent, scopes[parent]))
                     scopes[ids[prefix]] = scope
                 parent = ids[prefix]
             members.append(parent)
         return cls(tuple(clusters), tuple(members), scopes)
 
 
-def _cluster(name: str, scope: str, parent: str | None, outer: str) -> Cluster:
-    label = scope.removeprefix(f"{outer}.") if outer else scope
-    return Cluster(name, middle(printable(label), LABEL), parent, printable(scope))
+def _cluster(name: str, key: _Key, parent: str | None, outer: str) -> Cluster:
+    label = key.scope.removeprefix(f"{outer}.") if outer else key.scope
+    repeats = 1 if key.run is None else key.run.count
+    label = label if key.run is None else key.run.label
+    return Cluster(name, middle(printable(label), LABEL), parent, printable(key.scope), repeats)
 
 
 def _path(place: Place, reach: Mapping[int, str]) -> _Path:
@@ -116,7 +122,15 @@ def _path(place: Place, reach: Mapping[int, str]) -> _Path:
         prefix = ".".join(parts[:end])
         around = tuple(i for i in place.invocations if _holds(reach.get(i, ""), prefix))
         path.append(_Key(prefix, around))
-    return tuple(path)
+    return tuple(path) if place.run is None else _framed(path, place.run)
+
+
+def _framed(path: Sequence[_Key], run: Run) -> _Path:
+    """Return a path with the frame of `run` in it, in place of that of the first repetition."""
+    depth = run.scope.count(".") + 1 if run.scope else 0
+    inner = depth + 1 if run.numbers[0] else depth
+    scope = ".".join(filter(None, (run.scope, run.numbers[0])))
+    return (*path[:depth], _Key(scope, (), run), *path[inner:])
 
 
 def _holds(outer: str, inner: str) -> bool:

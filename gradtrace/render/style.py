@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 import networkx as nx
 
-from gradtrace.errors import OptionError, require_choice
-from gradtrace.render.boxes import Arrow, Box
+from gradtrace.errors import require_choice
+from gradtrace.render.boxes import PARALLEL
+from gradtrace.render.focus import focused, highlighted, visible_part
 from gradtrace.render.fold import LIMIT_NODES, fold
-from gradtrace.render.labels import (
-    arrow_label,
-    arrow_tooltip,
-    node_rows,
-    node_tooltip,
-    summaries,
-)
+from gradtrace.render.grids import node_grids
+from gradtrace.render.labels import node_rows, node_tooltip, summaries
+from gradtrace.render.legend import legend_of
+from gradtrace.render.mathematics import Formulas
 from gradtrace.render.numbers import printable
-from gradtrace.render.palette import ALARM, FAINT, LOOKS, Magnitudes
-from gradtrace.render.parts import Figure, FigureEdge, FigureNode, Legend, Look, Scale
+from gradtrace.render.options import (
+    DIRECTIONS,
+    PASSES,
+    limit_of,
+    page_width,
+    require_count,
+    shown,
+)
+from gradtrace.render.parts import Figure, FigureNode, Look, Row, Theme
+from gradtrace.render.pieces import Box, Drawing
 from gradtrace.render.scopes import Frames, reaches
+from gradtrace.render.strokes import Strokes
+from gradtrace.render.themes import find_theme, look
 
 __all__ = ["DIRECTIONS", "figure"]
 
-DIRECTIONS = ("down", "up", "right", "left")
-
-THIN = 0.8
+HIDDEN = {"forward": "upstream_gradients", "backward": "values"}
+"""What is not shown of one pass alone."""
 
 
 def figure(
@@ -36,9 +41,17 @@ def figure(
     *,
     depth: int | None = None,
     direction: str = "down",
+    focus: str | None = None,
+    fold_repeats: bool | None = None,
+    highlight: str | Iterable[str] | None = None,
     legend: bool = True,
-    limit_nodes: int = LIMIT_NODES,
+    limit_nodes: int | None = None,
+    math: bool = False,
+    passes: str = "overlaid",
+    show: str | Iterable[str] | None = None,
+    theme: str | Theme = "paper",
     title: str | None = None,
+    width: str | float | None = None,
 ) -> Figure:
     """Return the figure of `graph`.
 
@@ -47,101 +60,121 @@ def figure(
         depth: At which scopes to fold: 1 folds the outermost. Without it, nothing is folded
             that fits into the figure.
         direction: Where values flow: `"down"`, `"up"`, `"right"` or `"left"`.
+        focus: A scope, or a node, to which the figure is restricted, with what is next to it.
+        fold_repeats: Whether blocks that are repeated, and the steps of a recurrence, are drawn
+            once, with first, last and range of their numbers. None does it where the figure is
+            too large otherwise.
+        highlight: A node, which is pointed out with all that was computed of it, or several
+            nodes, which are pointed out as a path. The rest fades.
         legend: Whether shapes, colours and widths are explained.
-        limit_nodes: Boxes above which the figure is folded further, and cut at last, so that
-            its layout stays quick.
+        limit_nodes: Boxes above which the figure is folded further, and cut at last; 200 unless
+            told, fewer on a page.
+        math: Whether nodes and edges carry their formulas, which are typeset where a format can.
+        passes: `"forward"` draws how values flow, `"backward"` how gradients come back, `"both"`
+            an arrow for each; `"overlaid"` gives the arrows of values the colours and widths of
+            the gradients that come back along them.
+        show: What is shown: any of `"values"`, `"shapes"`, `"local_derivatives"`,
+            `"upstream_gradients"`, `"gains"`, `"parameters"` (and buffers and constants),
+            `"undifferentiated"` (calls that no gradient can pass, such as those that make masks
+            and positions), and `"grids"` (images of small tensors and Jacobians). Unless told,
+            all but the last, and without parameters and undifferentiated calls where `width` is
+            given.
+        theme: `"paper"`, `"grayscale"`, `"slides"`, `"dark"`, the name of a plugin's theme, or a
+            `Theme`.
         title: What is written above.
+        width: The width of the page: `"column"`, `"text"`, or inches. Text is set at 6 points at
+            least.
 
     A leaf whose uses lie far apart is drawn at each use. Raises `OptionError` for an option
     value that is not allowed.
     """
     require_choice("direction", direction, DIRECTIONS)
     require_choice("legend", legend, (True, False))
-    _require_count("depth", depth, optional=True)
-    _require_count("limit_nodes", limit_nodes)
-    drawn, drawing, note = fold(graph, depth=depth, limit=limit_nodes)
-    dtype = _usual_dtype(drawn)
+    require_choice("fold_repeats", fold_repeats, (True, False, None))
+    require_choice("math", math, (True, False))
+    require_choice("passes", passes, PASSES)
+    require_count("depth", depth, optional=True)
+    page = page_width(width)
+    limit = limit_of(limit_nodes, page, usual=LIMIT_NODES)
+    visible = shown(show, page) - {HIDDEN.get(passes, "")}
+    colours = find_theme(theme)
+    lit = highlighted(graph, highlight)
+    seen = focused(graph, focus)
+    seen = visible_part(seen, visible)
+    drawn, drawing, note = fold(
+        seen,
+        depth=depth,
+        limit=limit,
+        repeats=fold_repeats,
+        parallel=PARALLEL if page is None else 1,
+    )
+    dtype = _usual_dtype(drawn) if "shapes" in visible else None
     frames = Frames.around(
         [box.place for box in drawing.boxes], reaches(data for _, data in drawn.nodes(data=True))
     )
+    formulas = Formulas(drawn, graph) if math else None
+    node_lit, edge_lit = _emphasis(drawing, lit)
     nodes = tuple(
         FigureNode(
             id=f"n{index}",
             node=box.node,
-            look=_look(box),
-            rows=node_rows(box, scope=frames.scopes[frame], dtype=dtype),
+            look=_look(box, colours),
+            rows=_rows(box, frames.scopes[frame], dtype, visible, formulas),
             cluster=frame,
             tooltip=node_tooltip(box),
+            grids=node_grids(box.data, colours) if "grids" in visible and box.node else (),
+            emphasis=emphasis,
         )
-        for index, (box, frame) in enumerate(zip(drawing.boxes, frames.members, strict=True))
+        for index, (box, frame, emphasis) in enumerate(
+            zip(drawing.boxes, frames.members, node_lit, strict=True)
+        )
     )
-    magnitudes = Magnitudes.of(_downstream_norms(drawing.arrows))
-    edges = tuple(_edge(arrow, drawing.boxes, magnitudes) for arrow in drawing.arrows)
+    strokes = Strokes.of(drawing, theme=colours, passes=passes, show=visible, formulas=formulas)
+    edges = tuple(strokes.edges(edge_lit))
     return Figure(
         nodes=nodes,
         edges=edges,
         clusters=frames.clusters,
         direction=direction,
         title=None if title is None else printable(title),
-        legend=_legend(nodes, edges, magnitudes, dtype) if legend else None,
+        legend=legend_of(nodes, edges, strokes, dtype) if legend else None,
         note=note,
+        theme=colours,
+        width=page,
     )
 
 
-def _require_count(option: str, value: object, *, optional: bool = False) -> None:
-    if value is None and optional:
-        return
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        choices = "an integer from 1, or None" if optional else "an integer from 1"
-        raise OptionError(f"{option}={value!r} is not an option; use {choices}")
+def _rows(
+    box: Box, scope: str, dtype: str | None, show: frozenset[str], formulas: Formulas | None
+) -> tuple[Row, ...]:
+    """Return the label of a box, its formula below its name."""
+    rows = node_rows(box, scope=scope, dtype=dtype, show=show)
+    if formulas is None or box.node is None:
+        return rows
+    text, latex = formulas.node(box.node)
+    return rows[0], Row(text, "formula", latex=latex), *rows[1:]
 
 
-def _look(box: Box) -> Look:
+def _look(box: Box, theme: Theme) -> Look:
     """Return the look of a box: an output first of all, then a fold, then its kind."""
     if box.node is None:
-        return LOOKS["elided"]
+        return look(theme, "elided")
     if box.data["seed"] is not None:
-        return LOOKS["output"]
-    return LOOKS["fold" if box.folded else box.data["kind"]]
+        return look(theme, "output")
+    return look(theme, "fold" if box.folded else box.data["kind"])
 
 
-def _edge(arrow: Arrow, boxes: Sequence[Box], magnitudes: Magnitudes | None) -> FigureEdge:
-    colour, width, line = _stroke(arrow.data, magnitudes)
-    return FigureEdge(
-        tail=f"n{arrow.tail}",
-        head=f"n{arrow.head}",
-        label=arrow_label(arrow),
-        colour=colour,
-        width=width,
-        line=line,
-        tooltip=arrow_tooltip(boxes[arrow.tail], boxes[arrow.head], arrow),
-    )
-
-
-def _stroke(
-    data: Mapping[str, Any] | None, magnitudes: Magnitudes | None
-) -> tuple[str, float, str]:
-    """Return colour, width and line of an arrow with this downstream gradient."""
-    norm = _norm(data)
-    if norm is None:
-        return FAINT, THIN, "dashed"
-    if not math.isfinite(norm):
-        return ALARM, 2.4, "solid"
-    if norm == 0 or magnitudes is None:
-        return FAINT, THIN, "dotted"
-    return magnitudes.colour(norm), magnitudes.width(norm), "solid"
-
-
-def _norm(data: Mapping[str, Any] | None) -> float | None:
-    downstream = None if data is None else data["downstream_gradient"]
-    return None if downstream is None else downstream.norm
-
-
-def _downstream_norms(arrows: Sequence[Arrow]) -> Iterator[float]:
-    for arrow in arrows:
-        norm = _norm(arrow.data)
-        if norm is not None:
-            yield norm
+def _emphasis(
+    drawing: Drawing, lit: tuple[set[str], set[tuple[str, str]]]
+) -> tuple[list[str], list[str]]:
+    """Return the emphasis of each box and of each arrow."""
+    nodes, edges = lit
+    if not nodes:
+        return [""] * len(drawing.boxes), [""] * len(drawing.arrows)
+    marks = {True: "highlighted", False: "faded"}
+    names = [box.node for box in drawing.boxes]
+    ends = [(names[arrow.tail], names[arrow.head]) for arrow in drawing.arrows]
+    return [marks[name in nodes] for name in names], [marks[pair in edges] for pair in ends]
 
 
 def _usual_dtype(graph: nx.MultiDiGraph[str]) -> str | None:
@@ -153,28 +186,3 @@ def _usual_dtype(graph: nx.MultiDiGraph[str]) -> str | None:
         if summary is not None
     )
     return max(types, key=lambda dtype: (types[dtype], dtype)) if types else None
-
-
-def _legend(
-    nodes: Sequence[FigureNode],
-    edges: Sequence[FigureEdge],
-    magnitudes: Magnitudes | None,
-    dtype: str | None,
-) -> Legend:
-    """Return the legend of what the figure shows, without what it does not."""
-    roles = {node.look.role for node in nodes}
-    scale = magnitudes.samples() if magnitudes else []
-    lines = {edge.line for edge in edges}
-    if "dotted" in lines:
-        scale.append(Scale("0", FAINT, THIN, "dotted"))
-    if any(edge.colour == ALARM for edge in edges):
-        scale.append(Scale("NaN, Inf", ALARM, 2.4))
-    if "dashed" in lines:
-        scale.append(Scale("none", FAINT, THIN, "dashed"))
-    remarks = ["‖·‖ is the Euclidean norm"]
-    if any(edge.label for edge in edges):
-        remarks.append("an arrow's label is its local derivative, × its gain")
-    if dtype:
-        remarks.append(f"{printable(dtype)} unless stated")
-    looks = tuple(look for role, look in LOOKS.items() if role in roles)
-    return Legend(looks, tuple(scale), tuple(remarks))

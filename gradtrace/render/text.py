@@ -9,9 +9,9 @@ from typing import Any
 import networkx as nx
 
 from gradtrace.derivative import LocalDerivative
-from gradtrace.render.boxes import LEAVES, folded_calls
 from gradtrace.render.labels import measures, summaries
 from gradtrace.render.numbers import NOT_COMPUTED, number, printable
+from gradtrace.render.pieces import LEAVES, folded_calls
 from gradtrace.summary import Summary
 from gradtrace.tape import KINDS
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 
 import graphviz
 
 from gradtrace.render.parts import Cluster, Figure, FigureEdge, FigureNode
 from gradtrace_graphviz.fonts import FONT
 from gradtrace_graphviz.html import cluster_label, graph_label, node_label, node_size
-from gradtrace_graphviz.ranks import Ranks
+from gradtrace_graphviz.ranks import AGAINST, Ranks
 
 __all__ = [
     "EDGE_DEFAULTS",
@@ -17,6 +18,7 @@ __all__ = [
     "cluster_attributes",
     "edge_attributes",
     "graph_attributes",
+    "in_order",
     "node_attributes",
     "to_dot",
 ]
@@ -57,11 +59,17 @@ def to_dot(figure: Figure) -> str:
         node_attr=NODE_DEFAULTS,
         edge_attr=EDGE_DEFAULTS,
     )
-    ranks = Ranks.of(figure)
+    ordered = replace(figure, edges=tuple(map(in_order, figure.edges)))
+    ranks = Ranks.of(ordered)
     _fill(graph, None, _Contents(figure, ranks), depth=0)
-    for edge, span in zip(figure.edges, ranks.spans, strict=True):
+    for edge, span in zip(ordered.edges, ranks.spans, strict=True):
         graph.edge(edge.tail, edge.head, **edge_attributes(edge, span))
     return str(graph.source)
+
+
+def in_order(edge: FigureEdge) -> FigureEdge:
+    """Return an arrow from the earlier box to the later one, as which it is laid out."""
+    return replace(edge, tail=edge.head, head=edge.tail) if edge.kind in AGAINST else edge
 
 
 class _Contents:
@@ -109,7 +117,7 @@ def graph_attributes(figure: Figure) -> dict[str, str]:
         "nodesep": "0.25",
         "ranksep": "0.32",
         "pad": "0.2",
-        "bgcolor": "white",
+        "bgcolor": figure.theme.background or "transparent",
         "tooltip": tip(figure.title or "gradtrace"),
         **({"label": label, "labelloc": "t", "labeljust": "l"} if label else {}),
     }
@@ -133,6 +141,8 @@ def edge_attributes(edge: FigureEdge, span: int = 1) -> dict[str, str]:
     """Return the attributes of an edge that spans at least `span` ranks."""
     tooltip = tip(edge.tooltip)
     attributes = {"color": edge.colour, "penwidth": f"{edge.width:g}", "tooltip": tooltip}
+    if edge.kind in AGAINST:
+        attributes["dir"] = "back"
     if span > 1:
         attributes["minlen"] = f"{span}"
     if edge.line != "solid":

@@ -1,39 +1,53 @@
 """How much room text takes, the same on every machine.
 
-Graphviz measures with whatever font it finds, and the reader's program draws with another one.
-So boxes are sized here, after the widest of the usual sans-serif fonts (DejaVu Sans): the text
-fits whichever font it is drawn with.
+Figures are set in Arimo, which comes with this package and has the widths of Helvetica, Arial and
+Liberation Sans: where a program draws an SVG with one of those instead, the text fits as well.
 """
 
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
+from pathlib import Path
 
-__all__ = ["FONT", "width"]
+from fontTools.ttLib import TTFont
+
+__all__ = ["FAMILY", "FONT", "FONTS", "font_file", "width"]
 
 FONT = "Helvetica,Arial,sans-serif"
+"""What DOT text names, for other programs to draw."""
 
-EM = {
-    **dict.fromkeys("ijlI.,:;'|! ", 0.34),
-    **dict.fromkeys('frt()[]{}/\\-"`J', 0.43),
-    **dict.fromkeys("csvxyzk", 0.58),
-    **dict.fromkeys("mwMWOQGDHNU%@×…+=<>~^#&", 0.86),
-    **dict.fromkeys("mMW@%…", 1.0),
-}
-"""Widths of characters, as shares of the font's size; 0.65 unless named."""
+FAMILY = "Arimo"
 
-BOLD = 1.12
+FONTS = {False: "Arimo-Regular.ttf", True: "Arimo-Bold.ttf"}
+"""File of the font, by whether it is bold."""
 
 
+def font_file(*, bold: bool) -> Path:
+    """Return the file of the font."""
+    return Path(__file__).with_name("fonts") / FONTS[bold]
+
+
+@lru_cache(maxsize=2)
+def _widths(bold: bool) -> dict[int, float]:
+    """Return the width of each character that the font has, as a share of its size."""
+    with TTFont(font_file(bold=bold), lazy=True) as font:
+        em = font["head"].unitsPerEm
+        metrics = font["hmtx"].metrics
+        return {code: metrics[name][0] / em for code, name in font.getBestCmap().items()}
+
+
+@lru_cache(maxsize=4096)
 def width(text: str, *, size: float, bold: bool = False) -> float:
     """Return the width of `text` in points, set in a font of `size` points.
 
     >>> width("weight", size=10) < width("weight", size=10, bold=True) < 60
     True
     """
-    em = sum(EM.get(c, 0.65) if c < "\u2e80" else _wide(c) for c in text)
-    return em * size * (BOLD if bold else 1.0)
+    known = _widths(bold)
+    return size * sum(known.get(ord(c)) or _foreign(c) for c in text)
 
 
-def _wide(character: str) -> float:
+def _foreign(character: str) -> float:
+    """Return the width of a character that only other fonts have."""
     return 1.05 if unicodedata.east_asian_width(character) in "WF" else 0.8

@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from html import escape
 
 from gradtrace.render.parts import Figure, FigureNode, Legend, Look, Row, Scale
-from gradtrace_graphviz.fonts import width
+from gradtrace_graphviz.fonts import width as narrow
 
 __all__ = ["cluster_label", "graph_label", "node_label", "node_size"]
+
+ROOM = 1.15
+"""How much wider the fonts are, than the one that is measured, with which others draw DOT."""
 
 INK, GREY, ALARM = "#1F2933", "#6B7583", "#D55E00"
 
@@ -37,6 +40,11 @@ IN_LINE = 6
 
 PICTURE, LINE = 22, 18
 """Width of a picture in the legend, and height of a line there, in points."""
+
+
+def width(text: str, *, size: float, bold: bool = False) -> float:
+    """Return the width of `text`, whatever sans-serif font draws it."""
+    return ROOM * narrow(text, size=size, bold=bold)
 
 
 def text(content: str) -> str:

@@ -14,6 +14,7 @@ from gradtrace_graphviz.dot import (
     cluster_attributes,
     edge_attributes,
     graph_attributes,
+    in_order,
     node_attributes,
 )
 
@@ -40,7 +41,7 @@ def to_pydot(figure: Figure) -> pydot.Dot:
         frames[cluster.parent].add_subgraph(frame)
     for node in figure.nodes:
         frames[node.cluster].add_node(_with(pydot.Node(node.id), node_attributes(node)))
-    for edge in figure.edges:
+    for edge in map(in_order, figure.edges):
         graph.add_edge(_with(pydot.Edge(edge.tail, edge.head), edge_attributes(edge)))
     return graph
 

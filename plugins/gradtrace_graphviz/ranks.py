@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 from gradtrace.render.parts import Figure
 
-__all__ = ["Ranks"]
+__all__ = ["AGAINST", "Ranks"]
+
+AGAINST = ("carried", "gradient")
+"""Arrows that run against the order of the boxes."""
 
 SIDES = 2
 """Leaves that find room beside a call, parameters first: one to the left, one to the right."""

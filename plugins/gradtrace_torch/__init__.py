@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradtrace.recording.observer import Follower, Moments
 from gradtrace.tape import Options, Tape
+
+if TYPE_CHECKING:
+    from gradtrace.familiar import Ancestor
 
 __all__ = ["TorchBackend"]
 
@@ -43,3 +46,41 @@ class TorchBackend:
         from gradtrace_torch.recording.follower import TorchFollower
 
         return TorchFollower(model, optimizers, wanted, moments)
+
+    def history(
+        self,
+        outputs: Sequence[Any],
+        names: Mapping[str, Any],
+        *,
+        attributes: bool,
+        saved: bool,
+        limit: int,
+    ) -> list[Ancestor]:
+        """Return what tensors were made from, as autograd's own graph has it."""
+        from gradtrace_torch.history import history
+
+        return history(outputs, names, attributes=attributes, saved=saved, limit=limit)
+
+    def rehearsal(
+        self,
+        model: Any,
+        *,
+        data: Any,
+        sizes: Any,
+        device: Any,
+        dtypes: Any,
+        mode: str | None,
+        arguments: Mapping[str, Any],
+    ) -> AbstractContextManager[tuple[Any, Callable[[], Any]]]:
+        """Return a context that gives the module to trace, and a function that runs it once."""
+        from gradtrace_torch.rehearsal import rehearsal
+
+        return rehearsal(
+            model,
+            data=data,
+            sizes=sizes,
+            device=device,
+            dtypes=dtypes,
+            mode=mode,
+            arguments=arguments,
+        )

@@ -56,7 +56,7 @@ def test_what_is_not_finite_alarms() -> None:
     drawn = figure(examples.oddities())
     assert node(drawn, "x").rows[-1].role == "alarm"
     first = next(edge for edge in drawn.edges if edge.label == "×NaN")
-    assert (first.line, first.colour) == ("solid", "#D55E00")
+    assert (first.line, first.colour) == ("solid", "#A63F00")
     assert "NaN, Inf" in [sample.text for sample in (drawn.legend and drawn.legend.scale) or ()]
 
 
@@ -119,14 +119,14 @@ def test_depth_folds_and_the_figure_says_so() -> None:
 
 
 def test_a_large_graph_folds_by_itself() -> None:
-    drawn = figure(examples.residual(100))
+    drawn = figure(examples.residual(100), fold_repeats=False)
     assert len(drawn.nodes) < 200
     assert drawn.note is not None
     assert "400 calls are inside folded boxes" in drawn.note
 
 
 def test_operands_are_drawn_before_results_also_after_folding() -> None:
-    drawn = figure(examples.residual(30), limit_nodes=60)
+    drawn = figure(examples.residual(30), limit_nodes=60, fold_repeats=False)
     place = {each.id: index for index, each in enumerate(drawn.nodes)}
     assert all(place[edge.tail] < place[edge.head] for edge in drawn.edges)
 
@@ -134,7 +134,7 @@ def test_operands_are_drawn_before_results_also_after_folding() -> None:
 def test_a_long_flat_chain_is_cut_in_time() -> None:
     graph = examples.chain(100_000)
     start = time.process_time()
-    drawn = figure(graph)
+    drawn = figure(graph, fold_repeats=False)
     assert time.process_time() - start < 10
     assert len(drawn.nodes) <= 200
     assert [lines(each)[0] for each in drawn.nodes if each.node is None] == [

@@ -24,8 +24,6 @@ from tests.render import examples
 from tests.render.golden import assert_golden
 
 SVG = "{http://www.w3.org/2000/svg}"
-TITLE = "{http://www.w3.org/1999/xlink}title"
-
 NASTY = [
     "<AddBackward0>", '"', "a:b", "\\", "\\N", "\\l\\", "a\nb", "&amp;", "&#65;", "]]>", "<!--",
     "<B>x</B>", "x" * 200, "名前", "🙂", "\x00", "\ud800", " ", "{a|b}", "%s", "node", "‮",
@@ -39,7 +37,7 @@ def texts(drawing: bytes) -> list[str]:
 
 def tooltips(drawing: bytes) -> list[str]:
     root = ET.fromstring(drawing)
-    return [element.get(TITLE, "") for element in root.iter() if element.get(TITLE)]
+    return [element.text or "" for element in root.iter(f"{SVG}title")]
 
 
 @pytest.mark.parametrize("name", ["mlp", "oddities", "residual", "scalars"])

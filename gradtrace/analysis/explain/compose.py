@@ -12,7 +12,6 @@ from gradtrace.analysis.explain.amounts import number_of, seed_at, slope
 from gradtrace.analysis.explain.links import Link, links
 from gradtrace.analysis.explain.results import Factor, Meaning, Note, Path, Written
 from gradtrace.analysis.explain.simplify import simplified
-from gradtrace.analysis.explain.symbols import Symbols
 from gradtrace.analysis.explain.terms import Reader, placeholder
 from gradtrace.analysis.explain.tex import words
 from gradtrace.analysis.explain.ways import Step, Ways
@@ -22,6 +21,7 @@ from gradtrace.formulas.glossary import GLOSSARY
 from gradtrace.formulas.names import written_name
 from gradtrace.formulas.notation import put
 from gradtrace.formulas.writing import write
+from gradtrace.render.symbols import Symbols
 from gradtrace.summary import Summary
 
 __all__ = ["Composer", "Path"]

@@ -1,0 +1,123 @@
+"""What a drawing is made of: shapes and texts on a page, in points, y downwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+__all__ = ["Group", "Page", "Point", "Shape", "Text", "box", "line", "moved", "reach"]
+
+Point = tuple[float, float]
+
+Segment = tuple[str, tuple[float, ...]]
+"""`M`, `L` or `C` with coordinates, or `Z` without, as in an SVG path."""
+
+KAPPA = 0.5523
+"""How far the handles of a quarter circle reach, as a share of its radius."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A path, filled or stroked."""
+
+    path: tuple[Segment, ...]
+    fill: str | None = None
+    stroke: str | None = None
+    width: float = 0.0
+    dash: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A line of text; `x` is where it begins, `y` its base line."""
+
+    x: float
+    y: float
+    content: str
+    size: float
+    colour: str
+    bold: bool = False
+    wide: float = 0.0
+    """Its width."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What belongs together, under one tooltip."""
+
+    kind: str
+    parts: tuple[Shape | Text, ...]
+    tooltip: str = ""
+    opacity: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A drawing of some size in points, printed at `scale`."""
+
+    width: float
+    height: float
+    scale: float
+    groups: tuple[Group, ...]
+    background: str | None = None
+    title: str = ""
+
+
+def box(x: float, y: float, wide: float, high: float, radius: float = 0.0) -> tuple[Segment, ...]:
+    """Return the outline of a rectangle, its corners rounded.
+
+    >>> [name for name, _ in box(0, 0, 2, 1)]
+    ['M', 'L', 'L', 'L', 'Z']
+    """
+    right, low = x + wide, y + high
+    if not radius:
+        corners = ((right, y), (right, low), (x, low))
+        return (("M", (x, y)), *(("L", corner) for corner in corners), ("Z", ()))
+    r, k = radius, radius * (1 - KAPPA)
+    return (
+        ("M", (x + r, y)),
+        ("L", (right - r, y)),
+        ("C", (right - k, y, right, y + k, right, y + r)),
+        ("L", (right, low - r)),
+        ("C", (right, low - k, right - k, low, right - r, low)),
+        ("L", (x + r, low)),
+        ("C", (x + k, low, x, low - k, x, low - r)),
+        ("L", (x, y + r)),
+        ("C", (x, y + k, x + k, y, x + r, y)),
+        ("Z", ()),
+    )
+
+
+def line(points: Iterable[Point]) -> tuple[Segment, ...]:
+    """Return the path through `points`."""
+    first, *others = points
+    return (("M", first), *(("L", point) for point in others))
+
+
+def moved(part: Shape | Text, dx: float, dy: float) -> Shape | Text:
+    """Return a part at another place."""
+    if isinstance(part, Text):
+        return Text(part.x + dx, part.y + dy, part.content, part.size, part.colour, part.bold,
+                    part.wide)  # fmt: skip
+    shift = (dx, dy)
+    path = tuple(
+        (name, tuple(value + shift[index % 2] for index, value in enumerate(values)))
+        for name, values in part.path
+    )
+    return Shape(path, part.fill, part.stroke, part.width, part.dash)
+
+
+def reach(parts: Iterable[Shape | Text]) -> tuple[float, float, float, float]:
+    """Return the least and the largest x and y of some parts: left, top, right, bottom."""
+    xs: list[float] = []
+    ys: list[float] = []
+    for part in parts:
+        if isinstance(part, Text):
+            xs += [part.x, part.x + part.wide]
+            ys += [part.y - part.size, part.y + 0.25 * part.size]
+            continue
+        half = part.width / 2
+        for _, values in part.path:
+            xs += [value + sign for value in values[::2] for sign in (-half, half)]
+            ys += [value + sign for value in values[1::2] for sign in (-half, half)]
+    return min(xs), min(ys), max(xs), max(ys)
