@@ -42,7 +42,7 @@ def go(page: str, **choices: object) -> None:
     put(**choices)
     wanted = {"run": read("run"), **{name: str(value) for name, value in choices.items()}}
     given = {name: value for name, value in wanted.items() if value not in ("", "None")}
-    st.switch_page(f"pages/{page}.py", query_params=given)
+    st.switch_page(f"views/{page}.py", query_params=given)
 
 
 def pick(
@@ -55,7 +55,7 @@ def pick(
     **more: Any,
 ) -> str:
     """Let the reader choose one of `options`."""
-    fallback = default if default in options else options[0]
+    fallback = default if default is not None and default in options else options[0]
     chosen = read(name, fallback)
     st.session_state[_key(name)] = chosen if chosen in options else fallback
     box = more.pop("within", st)

@@ -26,8 +26,9 @@ def main() -> None:
     """Show the page that the address names."""
     icon = Path(__file__).with_name("icon.svg").read_text(encoding="utf-8")
     st.set_page_config(page_title="gradtrace", page_icon=icon, layout="wide")
+    st.html(Path(__file__).with_name("app.css"))
     pages = [
-        st.Page(f"pages/{name}.py", title=title, icon=icon, url_path=name, default=name == "runs")
+        st.Page(f"views/{name}.py", title=title, icon=icon, url_path=name, default=name == "runs")
         for name, title, icon in PAGES
     ]
     st.navigation(pages).run()

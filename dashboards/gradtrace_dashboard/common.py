@@ -14,7 +14,18 @@ from gradtrace_dashboard import address, data
 from gradtrace_dashboard.charts.theme import DARK, LIGHT, Theme
 from gradtrace_dashboard.pieces import drawing
 
-__all__ = ["BEAT", "chart", "csv_of", "follow", "nothing_yet", "plain", "run", "state", "take_away", "theme"]
+__all__ = [
+    "BEAT",
+    "chart",
+    "csv_of",
+    "follow",
+    "nothing_yet",
+    "plain",
+    "run",
+    "state",
+    "take_away",
+    "theme",
+]
 
 BEAT = 1.0
 """Seconds between two looks at a run that trains."""
@@ -52,9 +63,7 @@ def run(*, label: str = "Run", name: str = "run") -> data.Run:
         broken = {each.name: each for each in data.runs(data.root())}
         why = broken[wanted].error if wanted in broken else f"there is no run {wanted!r} any more"
         st.error(plain(why or ""))
-    chosen = address.pick(
-        label, list(by_name), name=name, within=st.sidebar, default=every[0].name
-    )
+    chosen = address.pick(label, list(by_name), name=name, within=st.sidebar, default=every[0].name)
     found = by_name[chosen]
     st.sidebar.caption(f"{state(found.state)} · {found.steps:,} steps")
     return found
@@ -68,7 +77,7 @@ def nothing_yet(root: Path) -> None:
     st.write("It fills by itself as soon as a training records there:")
     st.code(
         "import gradtrace\n\n"
-        f'with gradtrace.record(model, "{root.as_posix()}/first", optimizer=optimizer) as recorder:\n'
+        f'with gradtrace.record(model, "{root.as_posix()}/first") as recorder:\n'
         "    for x, y in loader:\n"
         "        loss = loss_fn(model(x), y)\n"
         "        loss.backward()\n"
@@ -127,10 +136,10 @@ def take_away(
 
 
 def csv_of(rows: Iterable[Sequence[object]]) -> str:
-    """Return rows as CSV.
+    r"""Return rows as CSV.
 
     >>> csv_of([("step", "fc1"), (0, 0.5)])
-    'step,fc1\\r\\n0,0.5\\r\\n'
+    'step,fc1\r\n0,0.5\r\n'
     """
     buffer = io.StringIO()
     csv.writer(buffer).writerows(rows)
@@ -138,5 +147,16 @@ def csv_of(rows: Iterable[Sequence[object]]) -> str:
 
 
 def plain(message: str) -> str:
-    """Return a message of which nothing is read as Markdown."""
-    return "".join(f"\\{each}" if each in r"\`*_{}[]<>()#+-.!|$~:" else each for each in message)
+    r"""Return a message of which nothing is read as Markdown but what stands in backticks.
+
+    >>> print(plain("a_b of `c_d`"))
+    a\_b of `c_d`
+    """
+    parts = message.split("`")
+    if len(parts) % 2 == 0:
+        return _escaped(message)
+    return "`".join(part if odd % 2 else _escaped(part) for odd, part in enumerate(parts))
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"\\{each}" if each in r"\`*_{}[]<>()#+-.!|$~:" else each for each in text)

@@ -22,8 +22,8 @@ import numpy.typing as npt
 import gradtrace
 from gradtrace.errors import FileError, GradtraceError
 from gradtrace.recording.folder import find_runs
-from gradtrace.recording.reader import Recording, open_recording
 from gradtrace.recording.rankfile import Scalar
+from gradtrace.recording.reader import Recording, open_recording
 from gradtrace.recording.schema import rank_files
 from gradtrace_dashboard.tracks import Cells, Track
 

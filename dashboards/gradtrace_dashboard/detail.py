@@ -63,10 +63,8 @@ def edge(graph: gradtrace.Graph, tail: str, head: str, key: Any) -> None:
 
 
 def _derivative(derivative: gradtrace.LocalDerivative) -> None:
-    first, second = st.columns(2)
-    first.metric("gain", number(derivative.gain))
     norm = ("≈ " if derivative.estimated else "") + number(derivative.norm)
-    second.metric("norm of ∂result/∂operand", norm)
+    st.markdown(f"gain **{number(derivative.gain)}** · ‖∂result/∂operand‖ **{norm}**")
     sizes = f"{shape(derivative.result_shape)} by {shape(derivative.operand_shape)}"
     st.caption(f"local derivative: {derivative.structure}, {sizes}")
     if derivative.formula is not None:

@@ -12,7 +12,7 @@ import streamlit as st
 from gradtrace.recording.sample import Series
 from gradtrace_dashboard import address, data
 from gradtrace_dashboard.tracks import Cells
-from gradtrace_dashboard.words import first_quantity, meaning, statistics_of
+from gradtrace_dashboard.words import first_quantity, label_of, meaning, statistics_of
 
 __all__ = ["View", "arranged", "choose", "grouped", "matches"]
 
@@ -85,7 +85,7 @@ def grouped(chosen: Sequence[tuple[int, str]], grouping: str) -> dict[str, list[
     groups: dict[str, list[int]] = {}
     for column, node in chosen:
         name = node if depth is None else ".".join(node.split(".")[:depth])
-        groups.setdefault(name, []).append(column)
+        groups.setdefault(label_of(name), []).append(column)
     return groups
 
 

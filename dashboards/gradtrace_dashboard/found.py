@@ -1,4 +1,4 @@
-"""Findings of a recorded run and of its snapshots as one list, each with ways to what it is about."""
+"""Findings of a recorded run with those of its snapshots, each with ways to what it is about."""
 
 from __future__ import annotations
 
@@ -71,8 +71,18 @@ def of_snapshots(path: Path) -> list[Entry]:
         except (GradtraceError, OSError) as error:
             numbers: dict[str, Any] = {}
             entries.append(
-                Entry("error", "unreadable snapshot", None, None, numbers, str(error),
-                      "Remove the file, or record the run again.", step, step, "snapshot")
+                Entry(
+                    "error",
+                    "unreadable snapshot",
+                    None,
+                    None,
+                    numbers,
+                    str(error),
+                    "Remove the file, or record the run again.",
+                    step,
+                    step,
+                    "snapshot",
+                )
             )
     return entries
 

@@ -69,9 +69,7 @@ def _way_back(scope: str) -> None:
 
 
 @lru_cache(maxsize=32)
-def _layout(
-    path: Path, stamp: Hashable, scope: str, depth: int | None, limit: int
-) -> Layout:
+def _layout(path: Path, stamp: Hashable, scope: str, depth: int | None, limit: int) -> Layout:
     graph = data.graph(path)
     return lay_out(around(graph, scope) if scope else graph, depth=depth, limit=limit)
 

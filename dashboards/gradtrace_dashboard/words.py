@@ -5,7 +5,18 @@ from __future__ import annotations
 from gradtrace.recording.sample import QUANTITIES
 from gradtrace.recording.statistics import RATIOS, STATISTICS
 
-__all__ = ["ORDER", "SHOWN_STATISTICS", "first_quantity", "meaning", "statistics_of"]
+__all__ = [
+    "ORDER",
+    "SHOWN_STATISTICS",
+    "first_quantity",
+    "label_of",
+    "meaning",
+    "node_of",
+    "statistics_of",
+]
+
+WHOLE = "(model)"
+"""What the outermost module is called, whose scope is empty."""
 
 ORDER = (
     "upstream gradient",
@@ -50,3 +61,17 @@ def meaning(quantity: str, statistic: str) -> str:
         above, below = RATIOS[quantity]
         return f"{quantity}: ‖{above}‖ / ‖{below}‖"
     return f"{STATISTICS[statistic].meaning} of the {quantity} {QUANTITIES.get(quantity, '')}"
+
+
+def label_of(node: str) -> str:
+    """Return what a node is called on the pages."""
+    return node or WHOLE
+
+
+def node_of(label: str) -> str:
+    """Return the node that is called so.
+
+    >>> node_of(label_of("")), node_of("fc1")
+    ('', 'fc1')
+    """
+    return "" if label == WHOLE else label

@@ -29,9 +29,13 @@ OPTIONS = {
     "server.showEmailPrompt": "false",
     "browser.gatherUsageStats": "false",
     "client.toolbarMode": "viewer",
+    "runner.magicEnabled": "false",
     "logger.level": "error",
     "theme.light.primaryColor": "#0072B2",
+    "theme.light.backgroundColor": "#FFFFFF",
     "theme.dark.primaryColor": "#56B4E9",
+    "theme.dark.backgroundColor": "#0E1117",
+    "theme.dark.secondaryBackgroundColor": "#1A1F27",
 }
 """What Streamlit is told: to look at no source files, and to send nothing to anybody."""
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import gradtrace
 from gradtrace.render.boxes import Arrow, Box, folded_calls
@@ -56,7 +56,7 @@ def lay_out(graph: gradtrace.Graph, *, depth: int | None, limit: int) -> Layout:
     drawn, drawing, _ = fold(graph, depth=depth, limit=limit)
     shown = figure(graph, depth=depth, limit_nodes=limit, legend=False)
     text = find_renderer("svg").render(shown, "svg")
-    return Layout(drawn, shown, drawing.boxes, drawing.arrows, text)  # type: ignore[arg-type]
+    return Layout(drawn, shown, drawing.boxes, drawing.arrows, text)
 
 
 def around(graph: gradtrace.Graph, scope: str) -> gradtrace.Graph:
@@ -99,9 +99,9 @@ def measure(data: Mapping[str, Any], quantity: str, incoming: Sequence[Any] = ()
 
 def draw(layout: Layout, *, quantity: str, theme: Theme) -> Diagram:
     """Return the drawing with its colours, and with what was clicked in its attributes."""
-    ElementTree.register_namespace("", SVG)
-    ElementTree.register_namespace("xlink", XLINK)
-    root = ElementTree.fromstring(layout.svg)
+    ET.register_namespace("", SVG)
+    ET.register_namespace("xlink", XLINK)
+    root = ET.fromstring(layout.svg)
     numbers = _numbers(layout, quantity)
     known = [n for n in numbers.values() if n is not None]
     scale = Scale.of(known, log=True) if quantity != "kind" else None
@@ -119,7 +119,7 @@ def draw(layout: Layout, *, quantity: str, theme: Theme) -> Diagram:
         elif kind == "cluster":
             _cluster(group, theme)
     _paper(root, theme)
-    return Diagram(ElementTree.tostring(root, encoding="unicode"), scale, layout.figure.note)
+    return Diagram(ET.tostring(root, encoding="unicode"), scale, layout.figure.note)
 
 
 def _numbers(layout: Layout, quantity: str) -> dict[str, float | None]:
@@ -161,7 +161,7 @@ def _name(layout: Layout, arrow: Arrow) -> str | None:
 
 
 def _node(
-    group: ElementTree.Element,
+    group: ET.Element,
     index: int,
     layout: Layout,
     coloured: tuple[dict[str, float | None], Scale | None],
@@ -200,7 +200,7 @@ def _fill(number: float | None, scale: Scale | None, fill: str, line: str, theme
 
 
 def _edge(
-    group: ElementTree.Element,
+    group: ET.Element,
     name: str,
     edges: Mapping[str, tuple[float | None, str | None]],
     scale: Scale,
@@ -221,7 +221,7 @@ def _edge(
             shape.set("fill", colour)
 
 
-def _cluster(group: ElementTree.Element, theme: Theme) -> None:
+def _cluster(group: ET.Element, theme: Theme) -> None:
     if not theme.dark:
         return
     for shape in group.iter():
@@ -232,7 +232,7 @@ def _cluster(group: ElementTree.Element, theme: Theme) -> None:
             shape.set("fill", theme.grey)
 
 
-def _paper(root: ElementTree.Element, theme: Theme) -> None:
+def _paper(root: ET.Element, theme: Theme) -> None:
     for shape in root.iter(f"{{{SVG}}}polygon"):
         if shape.get("fill") == "white":
             shape.set("fill", theme.paper)

@@ -17,9 +17,7 @@ MOST = 160
 """Rows and columns that are drawn; larger ones are reduced to their largest magnitudes."""
 
 
-def jacobian(
-    array: npt.NDArray[Any], shape: tuple[int, int], *, theme: Theme
-) -> str:
+def jacobian(array: npt.NDArray[Any], shape: tuple[int, int], *, theme: Theme) -> str:
     """Return the picture of a Jacobian whose sides are flattened to `shape`."""
     values = _reduced(np.asarray(array, np.float64).reshape(shape))
     reach = float(np.nanmax(np.abs(np.where(np.isfinite(values), values, np.nan)), initial=0.0))

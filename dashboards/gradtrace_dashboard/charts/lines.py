@@ -15,7 +15,7 @@ from gradtrace_dashboard.charts.scales import Scale
 from gradtrace_dashboard.charts.svg import document, line, rect, tag, text
 from gradtrace_dashboard.charts.theme import Theme
 
-__all__ = ["Curve", "curve_of", "lines", "sparkline"]
+__all__ = ["Curve", "curve_of", "lines", "spans_decades", "sparkline"]
 
 PIXELS = 600
 """Points of a line on the screen; each is the smallest and the largest of as many steps."""
@@ -86,6 +86,7 @@ def lines(
 def _curve(curve: Curve, frame: Frame, colour: str) -> Iterator[str]:
     """Yield the line, and a mark above each place where a number is not finite."""
     run: list[str] = []
+    said = False
     for x, low, high, spoilt in zip(curve.x, curve.low, curve.high, curve.spoilt, strict=True):
         at = frame.at_x(float(x))
         assert at is not None
@@ -97,7 +98,8 @@ def _curve(curve: Curve, frame: Frame, colour: str) -> Iterator[str]:
             yield _path(run, colour)
             run = []
         if spoilt:
-            yield _alarm(at, frame)
+            yield _alarm(at, frame, said=said)
+            said = True
     if run:
         yield _path(run, colour)
 
@@ -110,8 +112,11 @@ def _path(points: list[str], colour: str) -> str:
     return tag("path", d=joined, fill="none", stroke=colour, stroke_width=1.6)
 
 
-def _alarm(at: float, frame: Frame) -> str:
-    return rect(at - 1.5, frame.top, 3, 6, fill=frame.theme.nan)
+def _alarm(at: float, frame: Frame, *, said: bool) -> str:
+    """Return a mark for what is not finite, with a word at the first."""
+    mark = rect(at - 1.5, frame.top, 3, 5, fill=frame.theme.nan)
+    word = {"fill": frame.theme.nan, "font_size": 11, "font_weight": 600}
+    return mark if said else mark + text("NaN or Inf", x=at + 4, y=frame.top + 17, **word)
 
 
 def _legend(curves: Sequence[Curve], frame: Frame) -> str:
@@ -145,6 +150,13 @@ def _read_off(curves: Sequence[Curve], frame: Frame) -> dict[str, Any]:
 
 def _plain(values: npt.NDArray[Any]) -> list[float | None]:
     return [float(f"{v:.4g}") if math.isfinite(v) else None for v in values.tolist()]
+
+
+def spans_decades(curves: Sequence[Curve]) -> bool:
+    """Tell whether positive numbers lie so far apart that only a log scale shows them."""
+    low = min((float(np.nanmin(c.low)) for c in curves if np.isfinite(c.low).any()), default=1.0)
+    high = max((float(np.nanmax(c.high)) for c in curves if np.isfinite(c.high).any()), default=1.0)
+    return low > 0 and high > 1e4 * low
 
 
 def sparkline(values: npt.NDArray[Any], *, points: int = 60) -> list[float]:

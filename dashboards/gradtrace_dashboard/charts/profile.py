@@ -54,7 +54,8 @@ def _dots(
     theme: Theme,
 ) -> list[str]:
     left, top, across, down = box
-    parts, points = [], []
+    parts: list[str] = []
+    points: list[str | None] = []
     for row, (node, value) in enumerate(zip(nodes, values, strict=True)):
         y = top + (row + 0.5) * down / max(len(nodes), 1)
         place = None if value is None else scale.place(abs(value))

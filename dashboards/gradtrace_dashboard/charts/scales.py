@@ -34,9 +34,7 @@ class Scale:
             return cls(0.1, 1.0, log) if log else cls(0.0, 1.0)
         low, high = min(shown), max(shown)
         if log:
-            low = 10.0 ** math.floor(math.log10(low) + 1e-9) if low > 1e-300 else low
-            high = 10.0 ** min(math.ceil(math.log10(high) - 1e-9), 300)
-            return cls(low, high if high > low else low * 10, log=True)
+            return cls(*_decades(max(low, 1e-300), min(high, 1e300)), log=True)
         room = (high - low) * 0.05 or abs(high) * 0.1 or 1.0
         return cls(0.0 if 0 <= low < 0.5 * high else low - room, high + room)
 
@@ -59,12 +57,15 @@ class Scale:
         return [((v - self.low) / (self.high - self.low), compact(v)) for v in values]
 
     def _powers(self, count: int) -> list[tuple[float, str]]:
-        low, high = round(math.log10(self.low)), round(math.log10(self.high))
-        every = max(1, math.ceil((high - low) / max(count - 1, 1)))
-        return [
-            ((power - low) / max(high - low, 1), _power(power))
-            for power in range(low, high + 1, every)
-        ]
+        low, high = math.log10(self.low), math.log10(self.high)
+        first, last = math.ceil(low - 1e-9), math.floor(high + 1e-9)
+        every = max(1, math.ceil((last - first) / max(count - 1, 1)))
+        values = [10.0**power for power in range(first, last + 1, every)]
+        if last - first < 2:
+            shares = range(first - 1, last + 1)
+            steps = (factor * 10.0**power for power in shares for factor in (1, 2, 5))
+            values = [v for v in steps if self.low * 0.999 <= v <= self.high * 1.001]
+        return [((math.log10(v) - low) / (high - low), _written(v)) for v in values]
 
 
 def compact(value: float) -> str:
@@ -77,8 +78,23 @@ def compact(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) and abs(value) < 1e7 else number(value)
 
 
-def _power(power: int) -> str:
-    return f"{10.0**power:g}" if -4 < power < 4 else f"1e{power}"
+def _decades(low: float, high: float) -> tuple[float, float]:
+    """Return whole powers of ten around two numbers, 1, 2 or 5 of them if these are near."""
+    if high / low > 30:
+        bottom = 10.0 ** math.floor(math.log10(low) + 1e-9)
+        return bottom, 10.0 ** math.ceil(math.log10(high) - 1e-9)
+    top = _round(high * 0.9999)
+    below = [factor * 10.0 ** math.floor(math.log10(low)) for factor in (1, 2, 5)]
+    bottom = max(each for each in below if each <= low * 1.0001)
+    return bottom, top if top > bottom else bottom * 10
+
+
+def _written(value: float) -> str:
+    return (
+        f"{value:g}"
+        if 1e-4 < value < 1e4
+        else f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
+    )
 
 
 def _round(size: float) -> float:

@@ -14,7 +14,7 @@ from gradtrace_dashboard.charts.theme import Theme
 
 __all__ = ["document", "line", "picture", "rect", "tag", "text"]
 
-FONT = "'Source Sans 3','Source Sans Pro',Helvetica,Arial,sans-serif"
+FONT = "'Source Sans','Source Sans 3',Helvetica,Arial,sans-serif"
 
 
 def tag(name: str, *children: str, **attributes: object) -> str:

@@ -92,7 +92,14 @@ def ink_on(colour: str) -> str:
     ('#111111', '#FFFFFF')
     """
     red, green, blue = _rgb(colour)
-    return "#111111" if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "#FFFFFF"
+    light = 0.2126 * _linear(red) + 0.7152 * _linear(green) + 0.0722 * _linear(blue)
+    return "#111111" if light > 0.19 else "#FFFFFF"
+
+
+def _linear(channel: int) -> float:
+    """Return the light of a channel, as WCAG 2 has it."""
+    share = channel / 255
+    return share / 12.92 if share <= 0.04045 else float(((share + 0.055) / 1.055) ** 2.4)
 
 
 def _rgb(colour: str) -> tuple[int, int, int]:

@@ -22,18 +22,14 @@ def drawing(svg: str, *, key: str, read: dict[str, Any] | None = None) -> None:
 
 def heatmap(data: dict[str, Any], *, key: str) -> dict[str, Any] | None:
     """Show a heat map; return the cell that was just clicked, or reached by keys and entered."""
-    found = _piece("heatmap")(
-        data=data, key=key, height="content", on_picked_change=_nothing
-    )
+    found = _piece("heatmap")(data=data, key=key, height="content", on_picked_change=_nothing)
     picked: dict[str, Any] | None = found.get("picked")
     return picked
 
 
 def diagram(data: dict[str, Any], *, key: str) -> dict[str, Any] | None:
     """Show a graph that can be panned, zoomed and searched; return what was just clicked."""
-    found = _piece("diagram")(
-        data=data, key=key, height="content", on_picked_change=_nothing
-    )
+    found = _piece("diagram")(data=data, key=key, height="content", on_picked_change=_nothing)
     picked: dict[str, Any] | None = found.get("picked")
     return picked
 
@@ -44,7 +40,10 @@ def _nothing() -> None:
 
 def _piece(name: str) -> Any:
     return st.components.v2.component(
-        f"gradtrace_{name}", html='<div class="piece"></div>', js=_file(name, "js"), css=_file(name, "css")
+        f"gradtrace_{name}",
+        html='<div class="piece"></div>',
+        js=_file(name, "js"),
+        css=_file(name, "css"),
     )
 
 

@@ -2,7 +2,7 @@
 //
 // Names are drawn by fillText, so that none of them can become HTML.
 
-const LEFT = 168, RIGHT = 8, TOP = 8, BOTTOM = 62;
+const WIDEST = 168, RIGHT = 8, TOP = 8, BOTTOM = 62;
 const EMPTY = 0, WORDS = ["not computed", "0", "NaN", "Inf"];
 
 export default function ({ data, parentElement, setTriggerValue }) {
@@ -64,7 +64,9 @@ function draw(view) {
   pen.scale(ratio, ratio);
   pen.imageSmoothingEnabled = false;
   pen.font = "11px " + getComputedStyle(root).fontFamily;
-  view.box = [LEFT, TOP, width - LEFT - RIGHT, height - TOP - BOTTOM];
+  const names = data.rows.map((name) => pen.measureText(name).width + 12);
+  const left = Math.min(WIDEST, Math.max(40, ...names));
+  view.box = [left, TOP, width - left - RIGHT, height - TOP - BOTTOM];
   if (image) pen.drawImage(image, ...view.box);
   hatch(view, pen);
   labels(view, pen);
@@ -120,9 +122,9 @@ function labels({ data, box }, pen) {
 }
 
 function short(pen, name) {
-  if (pen.measureText(name).width < LEFT - 10) return name;
+  if (pen.measureText(name).width < WIDEST - 10) return name;
   let cut = name;
-  while (cut && pen.measureText("…" + cut).width > LEFT - 10) cut = cut.slice(1);
+  while (cut && pen.measureText("…" + cut).width > WIDEST - 10) cut = cut.slice(1);
   return "…" + cut;
 }
 
@@ -168,7 +170,7 @@ function legend({ data, box }, pen) {
   pen.textAlign = "center";
   pen.textBaseline = "top";
   for (const [place, label] of data.ticks) pen.fillText(label, left + place * 252, y + 13);
-  let x = left + 290;
+  let x = left + 280;
   pen.textAlign = "left";
   pen.textBaseline = "middle";
   for (const level of [1, 2, 3, 0]) {

@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import streamlit as st
 
 from gradtrace_dashboard import address, common, data
@@ -65,7 +66,9 @@ def _body(run: data.Run, view: View, ticking: bool, playing: bool) -> None:
         _map(found, view, step, other, run.name)
     with right:
         _profile(run, view, step, other, shown.nodes)
-    if playing != (address.read("play") == "yes") or (ticking and complete and not playing and _over(run)):
+    if playing != (address.read("play") == "yes") or (
+        ticking and complete and not playing and _over(run)
+    ):
         st.rerun()
     last = f"up to step {int(steps[-1]):,}" if complete else "reading the rest of the run …"
     hint = "Click a cell to open the layer, Shift-click to choose its step."
@@ -82,7 +85,7 @@ def _window() -> tuple[int, int] | None:
     return (int(first), int(last)) if first.isdigit() and last.isdigit() else None
 
 
-def _steps(steps: np.ndarray) -> tuple[int, int | None]:  # type: ignore[type-arg]
+def _steps(steps: npt.NDArray[np.int64]) -> tuple[int, int | None]:
     """Let the reader choose the step, and another one to compare it with."""
     marks = np.unique(steps[np.linspace(0, len(steps) - 1, min(len(steps), 400)).astype(int)])
     wanted = address.read("step")
@@ -98,7 +101,6 @@ def _steps(steps: np.ndarray) -> tuple[int, int | None]:  # type: ignore[type-ar
         other = address.text("Compare with step", name="other", placeholder="none")
     known = int(steps[np.abs(steps - int(other)).argmin()]) if other.isdigit() else None
     return step, known
-
 
 
 def _advance(options: list[int]) -> None:
@@ -171,16 +173,14 @@ def _profile(
 @lru_cache(maxsize=256)
 def _at(path: Path, _: object, quantity: str, statistic: str, step: int) -> Cells:
     recording = data.recorded(path)
-    return rows_of(
-        recording, quantity, statistic, recording.nodes(quantity), slice(step, step + 1)
-    )
+    return rows_of(recording, quantity, statistic, recording.nodes(quantity), slice(step, step + 1))
 
 
 def _values(cells: Cells, nodes: tuple[str, ...]) -> list[float | None]:
     """Return a number for each node: the largest of a group, what is wrong before any."""
     if not len(cells.first):
         return [None] * len(nodes)
-    found = []
+    found: list[float | None] = []
     for kind, high in zip(cells.kinds[0].tolist(), cells.high[0].tolist(), strict=True):
         if kind & NAN:
             found.append(math.nan)

@@ -14,10 +14,10 @@ from gradtrace.errors import GradtraceError
 from gradtrace.render.numbers import number
 from gradtrace_dashboard import address, common, data
 from gradtrace_dashboard.charts.heat import differences, payload, to_svg
-from gradtrace_dashboard.charts.lines import Curve, curve_of, lines
+from gradtrace_dashboard.charts.lines import Curve, curve_of, lines, spans_decades
 from gradtrace_dashboard.pieces import heatmap
 from gradtrace_dashboard.tracks import INFINITE, NAN, NUMBER, TOTAL, Cells
-from gradtrace_dashboard.words import first_quantity
+from gradtrace_dashboard.words import first_quantity, label_of
 
 __all__ = ["aligned", "show"]
 
@@ -52,7 +52,7 @@ def _curves(runs: list[data.Run]) -> None:
     ]
     norms = [_total(run) for run in runs if "gradient" in data.quantities(run.path)]
     for title, curves, log in (
-        ("Loss", losses, False),
+        ("Loss", losses, spans_decades(losses)),
         ("Norm of the whole gradient", norms, True),
     ):
         svg, read = lines(curves, title=title, theme=theme, log=log, height=250)
@@ -102,9 +102,10 @@ def _difference(runs: list[data.Run]) -> None:
 
 def aligned(a: Cells, b: Cells) -> tuple[Cells, npt.NDArray[np.float64]]:
     """Return cells of the nodes and steps that both have, and log10 of b / a in each."""
-    nodes = tuple(node for node in a.nodes if node in set(b.nodes))
-    a = a.of({node: [a.nodes.index(node)] for node in nodes})
-    b = b.of({node: [b.nodes.index(node)] for node in nodes})
+    shared = [node for node in a.nodes if node in set(b.nodes)]
+    nodes = tuple(map(label_of, shared))
+    a = a.of({label_of(node): [a.nodes.index(node)] for node in shared})
+    b = b.of({label_of(node): [b.nodes.index(node)] for node in shared})
     if not nodes or not len(a.first) or not len(b.first):
         return a, np.empty((0, len(nodes)))
     end = min(int(a.last[-1]), int(b.last[-1]))

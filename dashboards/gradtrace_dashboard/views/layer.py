@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,11 @@ import streamlit as st
 
 from gradtrace_dashboard import address, common, data, found
 from gradtrace_dashboard.charts.heat import heat, payload, to_svg
-from gradtrace_dashboard.charts.lines import Curve, curve_of, lines
+from gradtrace_dashboard.charts.lines import Curve, curve_of, lines, spans_decades
 from gradtrace_dashboard.charts.spread import spread
-from gradtrace_dashboard.pieces import heatmap
+from gradtrace_dashboard.pieces import drawing, heatmap
 from gradtrace_dashboard.tracks import INFINITE, NAN, ZERO, Cells
-from gradtrace_dashboard.words import first_quantity
+from gradtrace_dashboard.words import first_quantity, label_of, node_of
 
 __all__ = ["show"]
 
@@ -29,11 +29,11 @@ def show() -> None:
         return
     first, second = st.columns([3, 1], vertical_alignment="bottom")
     with first:
-        node = address.pick("Node", list(places), name="node")
+        label = address.pick("Node", list(places), name="node")
     with second:
         log = not address.switch("Linear scale", name="linear")
     live = run.state == "training"
-    common.follow(lambda: _body(run, node, places[node], log, live), live=live)
+    common.follow(lambda: _body(run, node_of(label), places[label], log, live), live=live)
 
 
 @lru_cache(maxsize=64)
@@ -43,20 +43,19 @@ def _places(path: Path, _: object) -> dict[str, tuple[str, ...]]:
     quantities = first_quantity(recording.quantities)
     nodes = {q: recording.nodes(q) for q in quantities}
     names = dict.fromkeys(each.node for each in recording.series)
-    return {name: tuple(q for q in quantities if name in nodes[q]) for name in names}
+    return {label_of(name): tuple(q for q in quantities if name in nodes[q]) for name in names}
 
 
-def _body(
-    run: data.Run, node: str, quantities: tuple[str, ...], log: bool, live: bool
-) -> None:
+def _body(run: data.Run, node: str, quantities: tuple[str, ...], log: bool, live: bool) -> None:
     theme = common.theme()
     step = int(address.read("step")) if address.read("step").isdigit() else None
     losses = data.scalars(run.path).get("loss")
     if losses is not None:
+        loss = [curve_of("loss", *losses)]
         svg, read = lines(
-            [curve_of("loss", *losses)], title="Loss", theme=theme, height=150, step=step
+            loss, title="Loss", theme=theme, log=spans_decades(loss), height=150, step=step
         )
-        common.chart(svg, key="layer loss", name="loss", read=read)
+        drawing(svg, key="layer loss", read=read)
     curves = [_curve(run.path, each, node) for each in quantities]
     shown = [curve for curve in curves if len(curve.x)]
     left, right = st.columns(2)
@@ -66,8 +65,10 @@ def _body(
                 [curve], title=curve.name, theme=theme, log=log, height=220, width=540, step=step
             )
             rows = _numbers(curve)
-            name = f"{node}-{curve.name}".replace(" ", "-")
-            common.chart(svg, key=f"layer {curve.name}", name=name, read=read, rows=lambda r=rows: r)
+            name = f"{label_of(node)}-{curve.name}".replace(" ", "-")
+            common.chart(
+                svg, key=f"layer {curve.name}", name=name, read=read, rows=partial(list, rows)
+            )
     _histograms(run, node, quantities, step)
     _findings(run, node)
     if live and data.recorded(run.path).state != "training":
@@ -112,7 +113,7 @@ def _histograms(run: data.Run, node: str, quantities: tuple[str, ...], step: int
     heatmap({**shown, "low_first": False, "ink": {**inks, **marks}}, key="histograms")
     common.take_away(
         key="histogram files",
-        name=f"{node}-histograms",
+        name=f"{label_of(node)}-histograms",
         svg=lambda: to_svg(found, title=title, theme=theme),
         rows=lambda: [
             ("step", *cells.nodes),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
+from gradtrace.render.numbers import number
 from gradtrace_dashboard import address, common, data
-from gradtrace_dashboard.charts.lines import Curve, curve_of, lines, sparkline
+from gradtrace_dashboard.charts.lines import Curve, curve_of, lines, spans_decades, sparkline
 from gradtrace_dashboard.tracks import NAN, TOTAL
 
 __all__ = ["show"]
@@ -52,7 +54,6 @@ def _table(runs: list[data.Run]) -> None:
             "Loss curve": st.column_config.LineChartColumn("Loss curve", width="medium"),
             "Gradient norm": st.column_config.LineChartColumn("Gradient norm", width="medium"),
             "Steps": st.column_config.NumberColumn("Steps", format="localized"),
-            "Loss": st.column_config.NumberColumn("Loss", format="%.4g"),
         },
     )
     rows = [row for row in found["selection"]["rows"] if row < len(names)]
@@ -77,7 +78,7 @@ def _row(run: data.Run) -> dict[str, Any]:
         "Run": run.name,
         "State": SIGNS.get(run.state, run.state),
         "Steps": run.steps,
-        "Loss": run.loss,
+        "Loss": "" if run.loss is None else number(run.loss),
         "Loss curve": sparkline(losses[1]) if losses else [],
         "Gradient norm": sparkline(total.high) if total else [],
         "Findings": run.findings,
@@ -106,7 +107,7 @@ def _curves(runs: list[data.Run]) -> None:
     theme = common.theme()
     left, right = st.columns(2)
     for place, curves, title, log in (
-        (left, losses, "Loss", False),
+        (left, losses, "Loss", spans_decades(losses)),
         (right, norms, "Norm of the whole gradient", True),
     ):
         if not curves:
@@ -114,7 +115,7 @@ def _curves(runs: list[data.Run]) -> None:
         with place:
             svg, read = lines(curves, title=title, theme=theme, log=log, width=560, height=270)
             name = title.lower().replace(" ", "-")
-            common.chart(svg, key=title, name=name, read=read, rows=lambda c=curves: _rows(c))
+            common.chart(svg, key=title, name=name, read=read, rows=partial(_rows, curves))
 
 
 def _rows(curves: list[Curve]) -> list[tuple[object, ...]]:
