@@ -40,7 +40,9 @@ class View:
 def choose(path: Path) -> View:
     """Let the reader choose what is shown."""
     recorded = first_quantity(data.quantities(path))
-    first, second, third, fourth, fifth = st.columns([2.2, 1.4, 1.8, 1.5, 1.5])
+    first, second, third, fourth, fifth = st.columns(
+        [2.2, 1.4, 1.8, 1.5, 1.5], vertical_alignment="bottom"
+    )
     quantity = address.pick("Quantity", recorded, name="quantity", within=first)
     statistic = address.pick(
         "Statistic", statistics_of(quantity), name="statistic", within=second, default="norm"

@@ -149,8 +149,8 @@ def _legend(found: Heat, theme: Theme, left: float, y: float) -> str:
         x = left + place * 315
         parts.append(line(x, y + 10, x, y + 14, stroke=theme.grey))
         parts.append(text(label, x=x, y=y + 26, text_anchor="middle", fill=theme.grey))
-    states = ((theme.zero, "0"), (theme.nan, "NaN"), (theme.infinite, "Inf"))
+    states = ((theme.zero, "0"), (theme.nan, "NaN or Inf"), (theme.infinite, "infinite"))
     for index, (colour, label) in enumerate((*states, (theme.absent, "not computed"))):
-        parts.append(rect(left + 360 + 70 * index, y, 12, 12, fill=colour, stroke=theme.grey))
-        parts.append(text(label, x=left + 377 + 70 * index, y=y + 11))
+        parts.append(rect(left + 345 + 92 * index, y, 12, 12, fill=colour, stroke=theme.grey))
+        parts.append(text(label, x=left + 362 + 92 * index, y=y + 11))
     return tag("g", *parts)

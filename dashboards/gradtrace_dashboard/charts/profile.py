@@ -29,16 +29,16 @@ def profile(
     """
     known = [abs(v) for values in series.values() for v in values if v is not None]
     scale = Scale.of(known, log=log)
-    width, left, top, bottom = 400.0, 24.0, 46.0, 30.0
+    width, left, top, bottom = 290.0, 30.0, 44.0, 62.0
     across, down = width - left - 20, height - top - bottom
     parts = [text(title, x=left, y=17, font_weight=600, font_size=13)]
-    for place, label in scale.ticks(5):
+    for place, label in scale.ticks(4):
         x = left + place * across
         parts.append(line(x, top, x, top + down, stroke=theme.grid))
-        parts.append(text(label, x=x, y=height - 12, text_anchor="middle", fill=theme.grey))
+        parts.append(text(label, x=x, y=top + down + 16, text_anchor="middle", fill=theme.grey))
     for index, (name, values) in enumerate(series.items()):
         colour = (theme.mark, theme.other)[index % 2]
-        x = left + 130 * index
+        x = left + 110 * index
         parts.append(tag("circle", cx=x + 5, cy=32, r=4, fill=colour))
         parts.append(text(name, x=x + 14, y=36, fill=theme.grey))
         parts += _dots(nodes, values, scale, colour, (left, top, across, down), theme)

@@ -81,8 +81,8 @@ def compact(value: float) -> str:
 def _decades(low: float, high: float) -> tuple[float, float]:
     """Return whole powers of ten around two numbers, 1, 2 or 5 of them if these are near."""
     if high / low > 30:
-        bottom = 10.0 ** math.floor(math.log10(low) + 1e-9)
-        return bottom, 10.0 ** math.ceil(math.log10(high) - 1e-9)
+        bottom = 10.0 ** math.floor(math.log10(low) + 1e-6)
+        return bottom, 10.0 ** math.ceil(math.log10(high) - 1e-6)
     top = _round(high * 0.9999)
     below = [factor * 10.0 ** math.floor(math.log10(low)) for factor in (1, 2, 5)]
     bottom = max(each for each in below if each <= low * 1.0001)

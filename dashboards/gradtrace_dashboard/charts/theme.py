@@ -25,9 +25,9 @@ class Theme:
     """Those of Okabe and Ito, in an order in which neighbours differ most."""
     mark: str
     other: str
-    zero: str = "#7FDBFF"
-    nan: str = "#E8380D"
-    infinite: str = "#FF8AD8"
+    zero: str = "#D1FEF2"
+    nan: str = "#F23CFE"
+    infinite: str = "#421BFD"
     absent: str = "#C9CED6"
 
 
@@ -68,7 +68,7 @@ def palette(name: str, count: int) -> tuple[str, ...]:
     """Return `count` colours from the smallest to the largest magnitude.
 
     >>> palette("cividis", 3)
-    ('#00224E', '#7D7B76', '#FEE838')
+    ('#00224E', '#7D7C76', '#FEE838')
     """
     anchors = [f"#{each}".upper() for each in PALETTES[name].split()]
     return tuple(between(anchors, place / max(count - 1, 1)) for place in range(count))

@@ -2,8 +2,8 @@
 //
 // Names are drawn by fillText, so that none of them can become HTML.
 
-const WIDEST = 168, RIGHT = 8, TOP = 8, BOTTOM = 62;
-const EMPTY = 0, WORDS = ["not computed", "0", "NaN", "Inf"];
+const WIDEST = 168, RIGHT = 8, TOP = 44, BOTTOM = 62;
+const EMPTY = 0, WORDS = ["not computed", "0", "NaN or Inf", "infinite"];
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".piece");

@@ -82,7 +82,7 @@ def _difference(runs: list[data.Run]) -> None:
     title = f"log10 of {quantity} of {second.name} / {first.name}"
     st.markdown(f"**{common.plain(title)}**")
     inks = {"text": theme.ink, "grey": theme.grey, "paper": theme.paper}
-    height = int(min(max(15 * len(cells.nodes) + 70, 220), 480))
+    height = int(min(max(15 * len(cells.nodes) + 106, 260), 480))
     shown = payload(found, title=title, height=height, step=None, other=None, node=None)
     ink = {**inks, "mark": theme.mark, "other": theme.other}
     picked = heatmap({**shown, "low_first": False, "ink": ink}, key="difference")

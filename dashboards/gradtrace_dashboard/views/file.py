@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
+import shutil
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import streamlit as st
@@ -38,14 +41,18 @@ def show() -> None:
 
 
 def _kept(content: bytes) -> Path:
-    """Keep a file in a folder of its own while the session lasts."""
-    if "folder" not in st.session_state:
-        st.session_state["folder"] = tempfile.TemporaryDirectory(prefix="gradtrace-")
-    name = f"{hashlib.sha256(content).hexdigest()[:16]}.gradtrace"
-    path = Path(st.session_state["folder"].name) / name
+    """Keep a file while the dashboard runs; two that are the same are kept once."""
+    path = _folder() / f"{hashlib.sha256(content).hexdigest()[:16]}.gradtrace"
     if not path.exists():
         path.write_bytes(content)
     return path
+
+
+@cache
+def _folder() -> Path:
+    folder = tempfile.mkdtemp(prefix="gradtrace-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 if __name__ == "__main__":

@@ -144,7 +144,7 @@ def _map(found: Heat, view: View, step: int, other: int | None, name: str) -> No
 
 
 def _height(nodes: int) -> int:
-    return int(min(max(15 * nodes + 70, 300), 470))
+    return int(min(max(15 * nodes + 106, 320), 500))
 
 
 def _profile(

@@ -107,7 +107,7 @@ def _histograms(run: data.Run, node: str, quantities: tuple[str, ...], step: int
     title = f"Magnitudes of the {quantity}, as shares of its elements"
     st.markdown(f"**{title}**")
     inks = {"text": theme.ink, "grey": theme.grey, "paper": theme.paper}
-    height = int(min(max(11 * len(cells.nodes) + 70, 240), 440))
+    height = int(min(max(11 * len(cells.nodes) + 106, 260), 460))
     marks = {"mark": theme.mark, "other": theme.other}
     shown = payload(found, title=title, height=height, step=step, other=None, node=None)
     heatmap({**shown, "low_first": False, "ink": {**inks, **marks}}, key="histograms")
