@@ -53,19 +53,20 @@ def state(name: str) -> str:
 
 def run(*, label: str = "Run", name: str = "run") -> data.Run:
     """Return the run that is chosen in the sidebar; end the page with a hint if there is none."""
-    every = [each for each in data.runs(data.root()) if each.error is None]
+    known = data.runs(data.root(), brief=True)
+    every = [each for each in known if each.error is None]
     if not every:
         nothing_yet(data.root())
         st.stop()
     by_name = {each.name: each for each in every}
     wanted = address.read(name)
     if wanted and wanted not in by_name:
-        broken = {each.name: each for each in data.runs(data.root())}
+        broken = {each.name: each for each in known}
         why = broken[wanted].error if wanted in broken else f"there is no run {wanted!r} any more"
         st.error(plain(why or ""))
     chosen = address.pick(label, list(by_name), name=name, within=st.sidebar, default=every[0].name)
     found = by_name[chosen]
-    st.sidebar.caption(f"{state(found.state)} · {found.steps:,} steps")
+    st.sidebar.caption(f"{state(found.state)} · {len(data.steps(found.path)):,} steps")
     return found
 
 

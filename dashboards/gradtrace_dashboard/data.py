@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,7 +26,19 @@ from gradtrace.recording.reader import Recording, open_recording
 from gradtrace.recording.schema import rank_files
 from gradtrace_dashboard.tracks import Cells, Track
 
-__all__ = ["Run", "cells", "graph", "quantities", "recorded", "root", "runs", "scalars", "steps"]
+__all__ = [
+    "AHEAD",
+    "Run",
+    "cells",
+    "graph",
+    "quantities",
+    "recorded",
+    "root",
+    "runs",
+    "scalars",
+    "stamp",
+    "steps",
+]
 
 PATIENCE = 0.3
 """Seconds that a page waits for a quantity; what is not there by then comes in a later look."""
@@ -43,9 +54,9 @@ class Run:
     path: Path
     name: str
     state: str = "broken"
+    started: float | None = None
     steps: int = 0
     loss: float | None = None
-    started: float | None = None
     findings: int = 0
     error: str | None = None
 
@@ -55,20 +66,24 @@ def root() -> Path:
     return Path(sys.argv[1]) if len(sys.argv) > 1 else Path("runs")
 
 
-def runs(directory: Path) -> list[Run]:
-    """Return all runs at or below `directory`, the one that began last first."""
+def runs(directory: Path, *, brief: bool = False) -> list[Run]:
+    """Return all runs at or below `directory`, the one that began last first.
+
+    Where they are wanted `brief`, nothing is read of their steps.
+    """
     try:
-        found = [_run(path, directory) for path in find_runs(directory)]
+        found = [_run(path, directory, brief) for path in find_runs(directory)]
     except FileError:
         return []
     return sorted(found, key=lambda run: (run.error is not None, -(run.started or 0.0), run.name))
 
 
-def _run(path: Path, directory: Path) -> Run:
+def _run(path: Path, directory: Path, brief: bool) -> Run:
     name = str(path.relative_to(directory)) if path != directory else path.resolve().name
     try:
         recording = open_recording(path)
-        return Run(path, name, recording.state, *_line(path, stamp(path)))
+        head = recording.state, recording.facts.get("started")
+        return Run(path, name, *head, *(() if brief else _line(path, stamp(path))))
     except (GradtraceError, OSError) as error:
         return Run(path, name, error=str(error))
     except Exception as error:  # a foreign file must not take the other runs away
@@ -76,11 +91,10 @@ def _run(path: Path, directory: Path) -> Run:
 
 
 @lru_cache(maxsize=512)
-def _line(path: Path, _: object) -> tuple[int, float | None, float | None, int]:
-    recording = open_recording(path)
-    losses = recording.scalar_values().get("loss")
+def _line(path: Path, version: object) -> tuple[int, float | None, int]:
+    losses = _scalars(path, version).get("loss")
     loss = float(losses[1][-1]) if losses and len(losses[1]) else None
-    return len(recording.steps), loss, recording.facts.get("started"), len(recording.findings)
+    return len(_steps(path, version)), loss, len(open_recording(path).findings)
 
 
 def stamp(path: Path) -> tuple[tuple[str, int, int], ...]:
@@ -159,6 +173,8 @@ class _Kept:
 
     def look(self, end: int, patience: float) -> tuple[Cells, bool]:
         """Return what is known up to step `end`, and whether that is all."""
+        if self._track.reaches(end) and not self._turn.locked():
+            return self._cells, True
         self._done.clear()
         threading.Thread(target=self._read, args=(end,), daemon=True).start()
         complete = self._done.wait(patience)
@@ -177,6 +193,31 @@ class _Kept:
 
 
 TRACKS = Tracks()
+
+
+class Ahead:
+    """Reads what a reader of a page may ask for next, one quantity after another."""
+
+    def __init__(self) -> None:
+        self._busy: set[Path] = set()
+
+    def read(self, path: Path, wanted: Sequence[str]) -> None:
+        """Read quantities of a run in the background, unless that is being done."""
+        if path not in self._busy:
+            self._busy.add(path)
+            threading.Thread(target=self._read, args=(path, tuple(wanted)), daemon=True).start()
+
+    def _read(self, path: Path, wanted: Sequence[str]) -> None:
+        try:
+            for quantity in wanted:
+                cells(path, quantity, patience=60.0)
+        except (GradtraceError, OSError):
+            return  # a page that asks for it says so
+        finally:
+            self._busy.discard(path)
+
+
+AHEAD = Ahead()
 
 
 def cells(
@@ -209,14 +250,3 @@ def graph(path: Path) -> gradtrace.Graph:
 @lru_cache(maxsize=16)
 def _graph(path: Path, _: int) -> gradtrace.Graph:
     return gradtrace.load(path)
-
-
-def wait_whole(
-    path: Path, quantity: str, statistic: str = "norm", *, seconds: float = 60.0
-) -> Cells:
-    """Return a quantity once all of it has been read."""
-    until = time.monotonic() + seconds
-    while True:
-        found, complete = cells(path, quantity, statistic)
-        if complete or time.monotonic() > until:
-            return found

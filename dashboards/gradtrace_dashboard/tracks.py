@@ -168,6 +168,10 @@ class Track:
         self._size = 1
         self._next = window[0] if window else 0
 
+    def reaches(self, end: int) -> bool:
+        """Tell whether all steps up to `end` have been read."""
+        return self._next > (min(end, self._window[1]) if self._window else end)
+
     def advance(self, end: int) -> bool:
         """Read the next chunk of steps up to `end`; return whether there are more."""
         if self._window:

@@ -3,7 +3,17 @@
 from gradtrace.cli import analyses, dashboard, demos, explain, graphs, plugins, recordings
 from gradtrace.cli.app import app
 
-__all__ = ["analyses", "app", "dashboard", "demos", "explain", "graphs", "main", "plugins", "recordings"]
+__all__ = [
+    "analyses",
+    "app",
+    "dashboard",
+    "demos",
+    "explain",
+    "graphs",
+    "main",
+    "plugins",
+    "recordings",
+]
 
 
 def main() -> None:

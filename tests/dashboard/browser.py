@@ -13,6 +13,8 @@ from typing import Any
 
 __all__ = ["chromium", "dashboard", "inside", "open_browser", "severe", "wait_until"]
 
+MAIN = "from gradtrace.cli import main; main()"
+
 PROBES = ("/_stcore/health", "/_stcore/host-config")
 """Addresses at which Streamlit's own page looks for its server, below the page's name in vain."""
 
@@ -28,8 +30,7 @@ def chromium() -> tuple[str, str] | None:
 def dashboard(folder: Path) -> Iterator[str]:
     """Start the command on a folder; yield the address that it prints."""
     process = subprocess.Popen(
-        [sys.executable, "-c", "from gradtrace.cli import main; main()", "dashboard", str(folder)]
-        + ["--headless"],
+        [sys.executable, "-c", MAIN, "dashboard", str(folder), "--headless"],
         stdout=subprocess.PIPE,
         text=True,
     )

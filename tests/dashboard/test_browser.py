@@ -149,7 +149,13 @@ def test_a_click_on_a_cell_opens_that_layer(driver: Any, place: tuple[Path, str]
     found = recorded_nodes(place[0] / "first")[1]
     assert f"node={found}" in driver.current_url
     assert "step=30" in driver.current_url
-    wait_until(lambda: found in body(driver))
+    wait_until(lambda: found in chosen(driver))
+
+
+def chosen(driver: Any) -> list[str]:
+    """Return what the controls of the page are set to."""
+    inputs = driver.find_elements("css selector", "input")
+    return [str(each.get_attribute("value")) for each in inputs]
 
 
 def recorded_nodes(path: Path) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from gradtrace_dashboard.charts.profile import profile
 from gradtrace_dashboard.charts.scales import Scale
 from gradtrace_dashboard.charts.theme import DARK, LIGHT, palette
 from gradtrace_dashboard.tracks import ABSENT, INFINITE, NAN, NUMBER, ZERO, Cells
+from gradtrace_dashboard.views.compare import aligned
 from tests.dashboard.runs import NASTY, small_graph
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -78,13 +79,12 @@ OPPONENTS = np.array(
 @BOTH
 def test_no_name_becomes_an_element(theme) -> None:
     curve = curve_of(NASTY, np.arange(3), np.array([1.0, np.nan, 3.0]))
+    layout = lay_out(small_graph(name=NASTY), depth=None, limit=50)
     drawings = [
         lines([curve, curve], title=NASTY, theme=theme)[0],
         profile([NASTY], {NASTY: [1.0]}, title=NASTY, theme=theme),
         to_svg(heat(cells(NASTY), theme=theme), title=NASTY, theme=theme),
-        draw(
-            lay_out(small_graph(name=NASTY), depth=None, limit=50), quantity="kind", theme=theme
-        ).svg,
+        draw(layout, quantity="kind", theme=theme).svg,
     ]
     for drawing in drawings:
         root = ET.fromstring(drawing)
@@ -162,3 +162,16 @@ def test_a_jacobian_is_drawn_with_its_extreme() -> None:
     svg = jacobian(np.diag([1.0, -7.0]), (2, 2), theme=LIGHT)
     texts = [each.text for each in ET.fromstring(svg).iter(f"{SVG}text")]
     assert {"-7", "7"} <= set(texts)
+
+
+def test_a_difference_is_the_log_ratio_of_the_same_node_at_the_same_step() -> None:
+    left, right = two("b", "a", scale=1.0), two("a", "c", scale=100.0)
+    found, ratios = aligned(left, right)
+    assert found.nodes == ("a",)
+    np.testing.assert_allclose(ratios[:, 0], np.log10([100.0 / 2, 300.0 / 4]), rtol=1e-6)
+
+
+def two(first: str, second: str, *, scale: float) -> Cells:
+    numbers = np.array([[1.0, 2.0], [3.0, 4.0]], np.float32) * np.float32(scale)
+    kinds = np.full((2, 2), NUMBER, np.uint8)
+    return Cells(np.array([0, 5]), np.array([4, 9]), (first, second), numbers, numbers, kinds)

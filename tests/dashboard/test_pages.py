@@ -30,7 +30,7 @@ def test_a_page_shows_itself(page: Page, name: str) -> None:
     assert len(test.title) == 1
 
 
-@pytest.mark.parametrize("name", ("runs", "flow", "layer", "findings", "graph", "compare"))
+@pytest.mark.parametrize("name", ["runs", "flow", "layer", "findings", "graph", "compare"])
 def test_without_a_run_a_page_says_how_to_make_one(page: Page, tmp_path: Path, name: str) -> None:
     test = page(name, runs=tmp_path / "nowhere")
     assert not test.exception
@@ -39,7 +39,7 @@ def test_without_a_run_a_page_says_how_to_make_one(page: Page, tmp_path: Path, n
     assert str(tmp_path) in said(test)
 
 
-@pytest.mark.parametrize("name", ("flow", "layer", "findings", "graph"))
+@pytest.mark.parametrize("name", ["flow", "layer", "findings", "graph"])
 def test_a_run_without_steps_breaks_no_page(page: Page, tmp_path: Path, name: str) -> None:
     recorded(tmp_path / "empty", [])
     assert not page(name, runs=tmp_path).exception
@@ -193,10 +193,12 @@ def test_runs_are_compared(page: Page, view: str) -> None:
         assert "The values part first at `x`" in said(test)
 
 
-def test_one_run_alone_is_not_compared(page: Page) -> None:
-    test = page("compare")
+def test_steps_of_one_run_are_compared(page: Page) -> None:
+    test = page("compare", view="difference")
     test.multiselect(key="choice runs").set_value(["first"]).run()
-    assert "Choose two runs" in said(test)
+    test.select_slider(key="choice step").set_value(30).run()
+    assert not test.exception
+    assert "that at step 30" in said(test)
 
 
 def test_a_file_is_opened(page: Page, tmp_path: Path) -> None:

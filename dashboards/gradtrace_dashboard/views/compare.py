@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from gradtrace_dashboard import address, common, data
 from gradtrace_dashboard.charts.heat import differences, payload, to_svg
 from gradtrace_dashboard.charts.lines import Curve, curve_of, lines, spans_decades
 from gradtrace_dashboard.pieces import heatmap
-from gradtrace_dashboard.tracks import INFINITE, NAN, NUMBER, TOTAL, Cells
+from gradtrace_dashboard.tracks import INFINITE, NAN, NUMBER, TOTAL, Cells, rows_of
 from gradtrace_dashboard.words import first_quantity, label_of
 
 __all__ = ["aligned", "show"]
@@ -27,14 +28,14 @@ COLUMNS = 400
 def show() -> None:
     """Show the page."""
     st.title("Compare")
-    every = {run.name: run for run in data.runs(data.root()) if run.error is None}
+    every = {run.name: run for run in data.runs(data.root(), brief=True) if run.error is None}
     if not every:
         common.nothing_yet(data.root())
         return
     names = address.picks("Runs", list(every), name="runs", default=list(every)[:2])
     chosen = [every[name] for name in names]
-    if len(chosen) < 2:
-        st.info("Choose two runs or more.")
+    if not chosen:
+        st.info("Choose two runs or more, or one of which to compare steps.")
         return
     live = any(run.state == "training" for run in chosen)
     views = ("curves", "difference", "graphs")
@@ -67,19 +68,17 @@ def _total(run: data.Run) -> Curve:
 
 
 def _difference(runs: list[data.Run]) -> None:
-    """Draw the log ratio of the first two runs, step by step, node by node."""
-    first, second = runs[:2]
+    """Draw the log ratio of the first two runs, or of each step of one run and a step of it."""
+    first, second = runs[0], runs[min(1, len(runs) - 1)]
     shared = set(data.quantities(first.path)) & set(data.quantities(second.path))
     quantity = address.pick("Quantity", first_quantity(tuple(shared)), name="quantity")
-    a, _ = data.cells(first.path, quantity)
-    b, _ = data.cells(second.path, quantity)
-    cells, ratios = aligned(a, b)
+    base, title = _base(first, second, quantity)
+    cells, ratios = aligned(base, data.cells(second.path, quantity)[0])
     if not cells.nodes or not len(cells.first):
         st.info("The two runs have no node of the same name at the same steps.")
         return
     theme = common.theme()
     found = differences(cells, ratios, theme=theme)
-    title = f"log10 of {quantity} of {second.name} / {first.name}"
     st.markdown(f"**{common.plain(title)}**")
     inks = {"text": theme.ink, "grey": theme.grey, "paper": theme.paper}
     height = int(min(max(15 * len(cells.nodes) + 106, 260), 480))
@@ -100,6 +99,23 @@ def _difference(runs: list[data.Run]) -> None:
         address.go("layer", run=second.name, node=picked["node"], step=picked["step"])
 
 
+def _base(first: data.Run, second: data.Run, quantity: str) -> tuple[Cells, str]:
+    """Return what is divided by, and a title: another run, or one step of the same."""
+    if first is not second:
+        cells, _ = data.cells(first.path, quantity)
+        return cells, f"log10 of {quantity} of {second.name} / {first.name}"
+    steps = data.steps(first.path)
+    marks = steps[np.unique(np.linspace(0, len(steps) - 1, min(len(steps), 400)).astype(int))]
+    step = address.number(
+        "Step to compare with", marks.tolist(), name="step", default=int(steps[0])
+    )
+    recording = data.recorded(first.path)
+    nodes = recording.nodes(quantity)
+    row = rows_of(recording, quantity, "norm", nodes, slice(step, step + 1))
+    base = replace(row, first=steps[:1], last=steps[-1:])
+    return base, f"log10 of {quantity} / that at step {step:,}"
+
+
 def aligned(a: Cells, b: Cells) -> tuple[Cells, npt.NDArray[np.float64]]:
     """Return cells of the nodes and steps that both have, and log10 of b / a in each."""
     shared = [node for node in a.nodes if node in set(b.nodes)]
@@ -109,7 +125,7 @@ def aligned(a: Cells, b: Cells) -> tuple[Cells, npt.NDArray[np.float64]]:
     if not nodes or not len(a.first) or not len(b.first):
         return a, np.empty((0, len(nodes)))
     end = min(int(a.last[-1]), int(b.last[-1]))
-    rows = min(COLUMNS, len(a.first), len(b.first))
+    rows = min(COLUMNS, len(b.first))
     marks = np.unique(np.linspace(min(a.first[0], b.first[0]), end, rows).astype(np.int64))
     at_a = np.clip(np.searchsorted(a.last, marks), 0, len(a.last) - 1)
     at_b = np.clip(np.searchsorted(b.last, marks), 0, len(b.last) - 1)
@@ -125,7 +141,7 @@ def aligned(a: Cells, b: Cells) -> tuple[Cells, npt.NDArray[np.float64]]:
 def _graphs(runs: list[data.Run]) -> None:
     """Say where a snapshot of one run and one of another part."""
     sides = []
-    for run, column, label in zip(runs[:2], st.columns(2), "ab", strict=True):
+    for run, column, label in zip([*runs, *runs][:2], st.columns(2), "ab", strict=True):
         snapshots = data.recorded(run.path).snapshots
         if not snapshots:
             st.info(f"{common.plain(run.name)} has no traced step.")

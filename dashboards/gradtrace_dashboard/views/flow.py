@@ -16,8 +16,12 @@ from gradtrace_dashboard.charts.profile import profile
 from gradtrace_dashboard.flow import View, arranged, choose
 from gradtrace_dashboard.pieces import drawing, heatmap
 from gradtrace_dashboard.tracks import ABSENT, INFINITE, NAN, ZERO, Cells, rows_of
+from gradtrace_dashboard.words import first_quantity
 
 __all__ = ["show"]
+
+LONG = 5000
+"""Steps from which on other quantities are read before they are asked for."""
 
 COLUMNS = 800
 """Blocks of steps that a screen has room for."""
@@ -40,7 +44,7 @@ def show() -> None:
     view = choose(run.path)
     playing = address.read("play") == "yes"
     live = run.state == "training"
-    unread = not data.cells(run.path, view.quantity, view.statistic)[1]
+    unread = not data.cells(run.path, view.quantity, view.statistic, patience=0.0)[1]
     beat = TICK if playing or unread else common.BEAT
     ticking = live or playing or unread
     common.follow(lambda: _body(run, view, ticking, playing), live=ticking, beat=beat)
@@ -70,6 +74,8 @@ def _body(run: data.Run, view: View, ticking: bool, playing: bool) -> None:
         ticking and complete and not playing and _over(run)
     ):
         st.rerun()
+    if complete and len(steps) > LONG:
+        data.AHEAD.read(run.path, first_quantity(data.quantities(run.path)))
     last = f"up to step {int(steps[-1]):,}" if complete else "reading the rest of the run …"
     hint = "Click a cell to open the layer, Shift-click to choose its step."
     st.caption(f"{len(shown.nodes)} nodes × {len(steps):,} steps, {last}. {hint}")

@@ -32,7 +32,8 @@ def show() -> None:
         label = address.pick("Node", list(places), name="node")
     with second:
         log = not address.switch("Linear scale", name="linear")
-    live = run.state == "training"
+    unread = [q for q in places[label] if not data.cells(run.path, q, patience=0.0)[1]]
+    live = run.state == "training" or bool(unread)
     common.follow(lambda: _body(run, node_of(label), places[label], log, live), live=live)
 
 
@@ -71,12 +72,13 @@ def _body(run: data.Run, node: str, quantities: tuple[str, ...], log: bool, live
             )
     _histograms(run, node, quantities, step)
     _findings(run, node)
-    if live and data.recorded(run.path).state != "training":
+    known = all(data.cells(run.path, each, patience=0.0)[1] for each in quantities)
+    if live and known and data.recorded(run.path).state != "training":
         st.rerun()
 
 
 def _curve(path: Path, quantity: str, node: str) -> Curve:
-    cells, _ = data.cells(path, quantity)
+    cells, _ = data.cells(path, quantity, patience=0.05)
     column = cells.nodes.index(node)
     return curve(quantity, cells, column)
 
