@@ -18,7 +18,7 @@ import typer
 from gradtrace.cli.app import app
 from gradtrace.errors import GradtraceError, OptionError, RecordingError
 
-__all__ = ["command", "dashboard"]
+__all__ = ["command", "dashboard", "serve"]
 
 LOOPBACK = "127.0.0.1"
 
@@ -62,6 +62,13 @@ def dashboard(
 
     [dim]Example:[/] gradtrace dashboard runs
     """
+    serve(directory, host=host, port=port, headless=headless)
+
+
+def serve(
+    directory: Path, *, host: str = LOOPBACK, port: int | None = None, headless: bool = False
+) -> None:
+    """Start the dashboard, print its address, and stay until it ends or is interrupted."""
     program = _program()
     signal.signal(signal.SIGTERM, _interrupt)
     chosen = _free_port(host) if port is None else port

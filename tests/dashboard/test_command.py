@@ -16,7 +16,9 @@ from typer.testing import CliRunner
 
 from gradtrace.cli import app
 from gradtrace.cli import dashboard as module
+from gradtrace_dashboard.data import runs
 from tests.dashboard.browser import MAIN, dashboard
+from tests.recording.runs import wait_for
 
 REFUSED = (ConnectionRefusedError, TimeoutError)
 
@@ -101,3 +103,23 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, missing: str)
     result = CliRunner().invoke(app, ["dashboard"])
     assert result.exit_code == 2
     assert f"the dashboard needs {missing}; pip install 'gradtrace[dashboard]'" in result.output
+
+
+@pytest.mark.slow
+def test_the_demo_trains_while_it_is_watched(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="the demo trains with torch")
+    pytest.importorskip("sklearn", reason="the demo takes its digits from scikit-learn")
+    command = [sys.executable, "-c", MAIN, "demo", "--dashboard", "--headless", "-o", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert " is at http://127.0.0.1:" in process.stdout.readline()
+        folder = tmp_path / "gradtrace-demo"
+        assert wait_for(lambda: states(folder) == {"relu": True, "sigmoid": True}, seconds=60)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert wait_for(lambda: {each.state for each in runs(folder)} == {"stopped"})
+
+
+def states(folder: Path) -> dict[str, bool]:
+    """Return of each run whether it trains and has steps."""
+    return {each.name: each.state == "training" and each.steps > 0 for each in runs(folder)}
