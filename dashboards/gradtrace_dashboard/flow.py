@@ -14,7 +14,7 @@ from gradtrace_dashboard import address, data
 from gradtrace_dashboard.tracks import Cells
 from gradtrace_dashboard.words import first_quantity, label_of, meaning, statistics_of
 
-__all__ = ["View", "arranged", "choose", "grouped", "matches"]
+__all__ = ["View", "arranged", "choose", "grouped", "matches", "window_of"]
 
 KINDS = ("all", "modules", "weights", "biases")
 
@@ -30,6 +30,8 @@ class View:
     grouping: str
     scheme: str
     low: bool
+    window: tuple[int, int] | None
+    """The first and the last step that are shown; all if None."""
 
     @property
     def title(self) -> str:
@@ -57,7 +59,21 @@ def choose(path: Path) -> View:
             name="smallest",
             help="Of several steps in one pixel, show the smallest number, not the largest.",
         )
-    return View(quantity, statistic, names, kind, grouping, scheme, low)
+        steps = address.text("Steps", name="window", placeholder="such as 100-500")
+    return View(quantity, statistic, names, kind, grouping, scheme, low, window_of(steps))
+
+
+def window_of(text: str) -> tuple[int, int] | None:
+    """Return the range of steps that is written so.
+
+    >>> window_of("100-500"), window_of("500 - 100"), window_of("all")
+    ((100, 500), (100, 500), None)
+    """
+    ends = [each.strip() for each in text.replace("–", "-").split("-")]
+    if len(ends) != 2 or not all(each.isdecimal() and len(each) < 16 for each in ends):
+        return None
+    first, last = sorted(map(int, ends))
+    return first, last
 
 
 def _depths(path: Path, quantity: str) -> list[str]:

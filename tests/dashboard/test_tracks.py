@@ -152,3 +152,10 @@ def test_a_step_that_lacks_a_node_says_not_computed(tmp_path: Path) -> None:
     recording = recorded(tmp_path / "run", steps)
     found = tracks.rows_of(recording, "gradient", "norm", ("a", "b"), slice(0, 2))
     assert found.kinds.tolist() == [[NUMBER, ABSENT], [NUMBER, NUMBER]]
+
+
+def test_a_window_holds_its_steps_only(tmp_path: Path) -> None:
+    recorded(tmp_path / "run", training(50))
+    found, complete = data.cells(tmp_path / "run", "gradient", window=(10, 19), patience=10)
+    assert complete
+    assert found.first.tolist() == list(range(10, 20))

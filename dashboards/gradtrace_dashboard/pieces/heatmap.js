@@ -66,6 +66,11 @@ function draw(view) {
   pen.font = "11px " + getComputedStyle(root).fontFamily;
   const names = data.rows.map((name) => pen.measureText(name).width + 12);
   const left = Math.min(WIDEST, Math.max(40, ...names));
+  pen.fillStyle = data.ink.text;
+  pen.textBaseline = "top";
+  pen.font = "600 13px " + getComputedStyle(root).fontFamily;
+  pen.fillText(data.title, left, 8);
+  pen.font = "11px " + getComputedStyle(root).fontFamily;
   view.box = [left, TOP, width - left - RIGHT, height - TOP - BOTTOM];
   if (image) pen.drawImage(image, ...view.box);
   hatch(view, pen);

@@ -72,20 +72,19 @@ def _difference(runs: list[data.Run]) -> None:
     first, second = runs[0], runs[min(1, len(runs) - 1)]
     shared = set(data.quantities(first.path)) & set(data.quantities(second.path))
     quantity = address.pick("Quantity", first_quantity(tuple(shared)), name="quantity")
-    base, title = _base(first, second, quantity)
+    base, title, than = _base(first, second, quantity)
     cells, ratios = aligned(base, data.cells(second.path, quantity)[0])
     if not cells.nodes or not len(cells.first):
         st.info("The two runs have no node of the same name at the same steps.")
         return
     theme = common.theme()
     found = differences(cells, ratios, theme=theme)
-    st.markdown(f"**{common.plain(title)}**")
     inks = {"text": theme.ink, "grey": theme.grey, "paper": theme.paper}
     height = int(min(max(15 * len(cells.nodes) + 106, 260), 480))
     shown = payload(found, title=title, height=height, step=None, other=None, node=None)
     ink = {**inks, "mark": theme.mark, "other": theme.other}
     picked = heatmap({**shown, "low_first": False, "ink": ink}, key="difference")
-    st.caption(f"Red is larger in {common.plain(second.name)}, blue smaller, by powers of ten.")
+    st.caption(f"Red is larger than {common.plain(than)}, blue smaller, by powers of ten.")
     common.take_away(
         key="difference files",
         name="difference",
@@ -99,11 +98,11 @@ def _difference(runs: list[data.Run]) -> None:
         address.go("layer", run=second.name, node=picked["node"], step=picked["step"])
 
 
-def _base(first: data.Run, second: data.Run, quantity: str) -> tuple[Cells, str]:
-    """Return what is divided by, and a title: another run, or one step of the same."""
+def _base(first: data.Run, second: data.Run, quantity: str) -> tuple[Cells, str, str]:
+    """Return what is divided by, and a title and what it is: another run, or a step."""
     if first is not second:
         cells, _ = data.cells(first.path, quantity)
-        return cells, f"log10 of {quantity} of {second.name} / {first.name}"
+        return cells, f"log10 of {quantity} of {second.name} / {first.name}", f"in {first.name}"
     steps = data.steps(first.path)
     marks = steps[np.unique(np.linspace(0, len(steps) - 1, min(len(steps), 400)).astype(int))]
     step = address.number(
@@ -113,7 +112,7 @@ def _base(first: data.Run, second: data.Run, quantity: str) -> tuple[Cells, str]
     nodes = recording.nodes(quantity)
     row = rows_of(recording, quantity, "norm", nodes, slice(step, step + 1))
     base = replace(row, first=steps[:1], last=steps[-1:])
-    return base, f"log10 of {quantity} / that at step {step:,}"
+    return base, f"log10 of {quantity} / that at step {step:,}", f"at step {step:,}"
 
 
 def aligned(a: Cells, b: Cells) -> tuple[Cells, npt.NDArray[np.float64]]:

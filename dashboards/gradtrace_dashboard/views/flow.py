@@ -44,7 +44,9 @@ def show() -> None:
     view = choose(run.path)
     playing = address.read("play") == "yes"
     live = run.state == "training"
-    unread = not data.cells(run.path, view.quantity, view.statistic, patience=0.0)[1]
+    unread = not data.cells(
+        run.path, view.quantity, view.statistic, window=view.window, patience=0.0
+    )[1]
     beat = TICK if playing or unread else common.BEAT
     ticking = live or playing or unread
     common.follow(lambda: _body(run, view, ticking, playing), live=ticking, beat=beat)
@@ -56,9 +58,8 @@ def _wait(path: Path) -> None:
 
 
 def _body(run: data.Run, view: View, ticking: bool, playing: bool) -> None:
-    window = _window()
     steps = data.steps(run.path)
-    cells, complete = data.cells(run.path, view.quantity, view.statistic, window=window)
+    cells, complete = data.cells(run.path, view.quantity, view.statistic, window=view.window)
     shown = arranged(cells.merged(COLUMNS), view, data.recorded(run.path).series)
     if not shown.nodes:
         st.info("No node fits the filter.")
@@ -84,11 +85,6 @@ def _body(run: data.Run, view: View, ticking: bool, playing: bool) -> None:
 def _over(run: data.Run) -> bool:
     """Tell whether a run no longer trains."""
     return data.recorded(run.path).state != "training"
-
-
-def _window() -> tuple[int, int] | None:
-    first, _, last = address.read("window").partition("-")
-    return (int(first), int(last)) if first.isdigit() and last.isdigit() else None
 
 
 def _steps(steps: npt.NDArray[np.int64]) -> tuple[int, int | None]:
@@ -150,7 +146,7 @@ def _map(found: Heat, view: View, step: int, other: int | None, name: str) -> No
 
 
 def _height(nodes: int) -> int:
-    return int(min(max(15 * nodes + 106, 320), 500))
+    return int(min(max(15 * nodes + 106, 380), 500))
 
 
 def _profile(

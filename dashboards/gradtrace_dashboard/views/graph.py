@@ -24,6 +24,14 @@ def show() -> None:
         graphs.explore(snapshots[step], name=f"{run.name} {step}")
     except (GradtraceError, OSError) as error:
         st.error(common.plain(str(error)))
+    if run.state == "training":
+        common.follow(lambda: _watch(run, len(steps)), live=True, beat=2.0)
+
+
+def _watch(run: data.Run, known: int) -> None:
+    """Show the page anew as soon as another step was traced."""
+    if len(data.recorded(run.path).snapshots) != known:
+        st.rerun()
 
 
 if __name__ == "__main__":

@@ -107,7 +107,6 @@ def _histograms(run: data.Run, node: str, quantities: tuple[str, ...], step: int
     theme = common.theme()
     found = heat(cells, theme=theme)
     title = f"Magnitudes of the {quantity}, as shares of its elements"
-    st.markdown(f"**{title}**")
     inks = {"text": theme.ink, "grey": theme.grey, "paper": theme.paper}
     height = int(min(max(11 * len(cells.nodes) + 106, 260), 460))
     marks = {"mark": theme.mark, "other": theme.other}
