@@ -13,7 +13,8 @@ import streamlit as st
 import gradtrace
 from gradtrace.errors import GradtraceError
 from gradtrace_dashboard import address, common, data, detail
-from gradtrace_dashboard.charts.diagram import COLOURINGS, Layout, around, draw, lay_out
+from gradtrace_dashboard.charts.diagram import COLOURINGS, Diagram, Layout, around, draw, lay_out
+from gradtrace_dashboard.charts.theme import Theme
 from gradtrace_dashboard.pieces import diagram
 
 __all__ = ["explore"]
@@ -76,14 +77,14 @@ def _layout(path: Path, stamp: Hashable, scope: str, depth: int | None, limit: i
 
 def _diagram(layout: Layout, quantity: str, name: str) -> None:
     theme = common.theme()
-    drawn = draw(layout, quantity=quantity, theme=theme)
+    drawn = _drawn(layout, quantity, theme)
     picked = diagram(
         {
             "svg": drawn.svg,
             "name": name,
             "height": HEIGHT,
             "pick": theme.mark,
-            "picked": address.read("edge") or address.read("node"),
+            "picked": _mark(name),
         },
         key="diagram",
     )
@@ -92,6 +93,23 @@ def _diagram(layout: Layout, quantity: str, name: str) -> None:
     common.take_away(key="diagram files", name="graph", svg=lambda: drawn.svg)
     if picked:
         _pick(picked)
+
+
+@lru_cache(maxsize=8)
+def _drawn(layout: Layout, quantity: str, theme: Theme) -> Diagram:
+    return draw(layout, quantity=quantity, theme=theme)
+
+
+def _mark(name: str) -> str:
+    """Return what the browser is told to mark: not what was clicked there, which it knows.
+
+    So nothing of a drawing of many megabytes is sent again after a click.
+    """
+    chosen = address.read("edge") or address.read("node")
+    known = st.session_state.get("diagram mark")
+    if known is None or known[0] != name or chosen != st.session_state.get("diagram click"):
+        known = st.session_state["diagram mark"] = (name, chosen)
+    return str(known[1])
 
 
 def _meaning(quantity: str, scale: Any) -> str:
@@ -108,6 +126,7 @@ def _meaning(quantity: str, scale: Any) -> str:
 def _pick(picked: dict[str, Any]) -> None:
     """Note what was clicked; a fold opens at the second click."""
     node, edge, fold = picked.get("node"), picked.get("edge"), picked.get("fold")
+    st.session_state["diagram click"] = edge or node
     if fold and node == address.read("node"):
         address.put(scope=fold, node=None, edge=None)
     elif edge:

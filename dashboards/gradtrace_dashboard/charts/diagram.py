@@ -30,7 +30,7 @@ COLOURINGS = ("kind", "upstream gradient", "gain", "value")
 LEVELS = 64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layout:
     """A graph as it is drawn, with the text of its drawing, before it is coloured."""
 

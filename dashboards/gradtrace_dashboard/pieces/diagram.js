@@ -14,9 +14,15 @@ export default function ({ data, parentElement, setTriggerValue }) {
     dress(view);
     if (view.name !== data.name) requestAnimationFrame(() => fit(view));
     view.name = data.name;
+    view.told = null;
   }
+  if (view.told !== data.picked) mark(view, find(view, data.picked));
+  view.told = data.picked;
+}
+
+function mark(view, group) {
   for (const each of view.sheet.querySelectorAll("g.picked")) each.classList.remove("picked");
-  find(view, data.picked)?.classList.add("picked");
+  group?.classList.add("picked");
 }
 
 function begin(root) {
@@ -46,6 +52,8 @@ function begin(root) {
     scale(view, Math.exp(-event.deltaY / 500), event.clientX - area.left, event.clientY - area.top);
   };
   view.sheet.onpointerdown = (event) => hold(view, event);
+  view.sheet.addEventListener("focusin", ({ target }) =>
+    target.matches(":focus-visible") && reach(view, target));
   view.sheet.onclick = (event) => click(view, event);
   return view;
 }
@@ -111,6 +119,7 @@ function click(view, event) {
 
 function pick(view, group) {
   if (!group) return;
+  mark(view, group);
   const { node, edge, scope, fold } = group.dataset;
   view.pick({ node: node ?? null, edge: edge ?? null, scope: scope ?? null, fold: fold ?? null });
 }
@@ -124,11 +133,22 @@ function seek(view, text, go) {
     if (hit && wanted) first ??= node;
   }
   if (!first) return;
-  const [area, place] = [view.root.getBoundingClientRect(), first.getBoundingClientRect()];
+  centre(view, first);
+  if (go) pick(view, first);
+}
+
+function reach(view, node) {
+  const [area, place] = [view.root.getBoundingClientRect(), node.getBoundingClientRect()];
+  const inside = place.left >= area.left && place.right <= area.right
+    && place.top >= area.top && place.bottom <= area.bottom;
+  if (!inside) centre(view, node);
+}
+
+function centre(view, node) {
+  const [area, place] = [view.root.getBoundingClientRect(), node.getBoundingClientRect()];
   view.x += area.left + area.width / 2 - (place.left + place.width / 2);
   view.y += area.top + area.height / 2 - (place.top + place.height / 2);
   move(view);
-  if (go) pick(view, first);
 }
 
 const MOVES = { ArrowLeft: [40, 0], ArrowRight: [-40, 0], ArrowUp: [0, 40], ArrowDown: [0, -40] };
