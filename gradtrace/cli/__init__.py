@@ -1,9 +1,19 @@
 """The command `gradtrace`."""
 
-from gradtrace.cli import analyses, demos, explain, graphs, plugins, recordings
+from gradtrace.cli import analyses, dashboard, demos, explain, graphs, plugins, recordings
 from gradtrace.cli.app import app
 
-__all__ = ["analyses", "app", "demos", "explain", "graphs", "main", "plugins", "recordings"]
+__all__ = [
+    "analyses",
+    "app",
+    "dashboard",
+    "demos",
+    "explain",
+    "graphs",
+    "main",
+    "plugins",
+    "recordings",
+]
 
 
 def main() -> None:

@@ -1,0 +1,156 @@
+"""Cells of steps × nodes as levels of a colour scale, on which what is no number has its own."""
+
+from __future__ import annotations
+
+import base64
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gradtrace_dashboard.charts.scales import Scale
+from gradtrace_dashboard.charts.svg import document, line, picture, rect, tag, text
+from gradtrace_dashboard.charts.theme import DIVERGING, Theme, between, palette
+from gradtrace_dashboard.tracks import INFINITE, NAN, ZERO, Cells
+
+__all__ = ["FIRST", "Heat", "differences", "heat", "levels", "payload", "to_svg"]
+
+EMPTY, NOTHING, NOT_A_NUMBER, ENDLESS, FIRST = 0, 1, 2, 3, 4
+"""Levels: not computed, zero, NaN, infinite, and the smallest magnitude."""
+
+SHARES = ("zeros", "saturated")
+"""Statistics from 0 to 1, which have no need for a log scale."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """A heat map before it is drawn: levels of blocks (rows) × nodes (columns)."""
+
+    cells: Cells
+    high: npt.NDArray[np.uint8]
+    low: npt.NDArray[np.uint8]
+    scale: Scale
+    colours: tuple[str, ...]
+    """Of all 256 levels."""
+
+
+def heat(cells: Cells, *, theme: Theme, statistic: str = "norm", scheme: str = "cividis") -> Heat:
+    """Return the levels of `cells` on one scale."""
+    low, high = np.abs(cells.low), np.abs(cells.high)
+    low, high = np.fmin(low, high), np.fmax(low, high)
+    if statistic in SHARES:
+        scale = Scale(0.0, 1.0)
+    else:
+        scale = Scale.of([_least(low), -_least(-high)], log=True)
+    colours = (theme.absent, theme.zero, theme.nan, theme.infinite, *palette(scheme, 252))
+    upper = levels(high, cells.kinds, scale, zero_first=False)
+    lower = levels(low, cells.kinds, scale, zero_first=True)
+    return Heat(cells, upper, lower, scale, colours)
+
+
+def differences(cells: Cells, ratios: npt.NDArray[Any], *, theme: Theme) -> Heat:
+    """Return levels of log ratios: white where equal, red where more, blue where less."""
+    finite = ratios[np.isfinite(ratios)]
+    reach = max(1.0, math.ceil(float(np.abs(finite).max()))) if finite.size else 1.0
+    scale = Scale(-reach, reach)
+    shown = np.full(ratios.shape, np.nan, np.float64)
+    shown[np.isfinite(ratios)] = finite
+    place = (shown + reach) / (2 * reach)
+    found = np.where(np.isfinite(place), FIRST + np.round(np.nan_to_num(place) * 251), EMPTY)
+    codes = found.astype(np.uint8)
+    codes[(cells.kinds & NAN) > 0] = NOT_A_NUMBER
+    codes[np.isinf(ratios) | ((cells.kinds & INFINITE) > 0)] = ENDLESS
+    middle = tuple(between(DIVERGING, index / 251) for index in range(252))
+    colours = (theme.absent, theme.zero, theme.nan, theme.infinite, *middle)
+    return Heat(cells, codes, codes, scale, colours)
+
+
+def _least(values: npt.NDArray[Any]) -> float:
+    found = np.fmin.reduce(values, axis=None) if values.size else math.nan
+    return float(found)
+
+
+def levels(
+    values: npt.NDArray[Any], kinds: npt.NDArray[np.uint8], scale: Scale, *, zero_first: bool
+) -> npt.NDArray[np.uint8]:
+    """Return the level of each cell: what is wrong goes before any number.
+
+    >>> scale = Scale(1.0, 100.0, log=True)
+    >>> levels(np.array([1.0, 10.0, np.nan]), np.array([1, 5, 16], np.uint8), scale,
+    ...        zero_first=False)
+    array([4, 2, 0], dtype=uint8)
+    """
+    with np.errstate(all="ignore"):
+        if scale.log:
+            low, high = math.log10(scale.low), math.log10(scale.high)
+            place = (np.log10(values) - low) / (high - low)
+        else:
+            place = (values - scale.low) / (scale.high - scale.low)
+    number = np.isfinite(place)
+    level = np.where(number, FIRST + np.round(251 * np.clip(np.nan_to_num(place), 0, 1)), EMPTY)
+    found: npt.NDArray[np.uint8] = level.astype(np.uint8)
+    zero = (kinds & ZERO) > 0
+    found[zero & (zero_first | ~number)] = NOTHING
+    found[(kinds & INFINITE) > 0] = ENDLESS
+    found[(kinds & NAN) > 0] = NOT_A_NUMBER
+    return found
+
+
+def payload(found: Heat, **more: Any) -> dict[str, Any]:
+    """Return what the browser draws from."""
+    return {
+        "rows": list(found.cells.nodes),
+        "first": found.cells.first.tolist(),
+        "last": found.cells.last.tolist(),
+        "high": base64.b64encode(np.ascontiguousarray(found.high.T).tobytes()).decode(),
+        "low": base64.b64encode(np.ascontiguousarray(found.low.T).tobytes()).decode(),
+        "colours": list(found.colours),
+        "scale": [found.scale.low, found.scale.high, found.scale.log],
+        "ticks": found.scale.ticks(6),
+        **more,
+    }
+
+
+def to_svg(found: Heat, *, title: str, theme: Theme, low: bool = False) -> str:
+    """Return the whole heat map as a drawing."""
+    names = found.cells.nodes
+    rows = max(len(names), 1)
+    left, top, width = 190.0, 30.0, 780.0
+    tall = min(max(14.0 * rows, 60), 900)
+    table = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in found.colours], np.uint8)
+    codes = found.low if low else found.high
+    parts = [text(title, x=left, y=18, font_weight=600, font_size=13)]
+    if codes.size:
+        place = {"x": left, "y": top, "width": width, "height": tall}
+        parts.append(picture(table[codes.T], **place))
+    every = max(1, math.ceil(rows * 11 / tall))
+    for index in range(0, len(names), every):
+        y = top + (index + 0.5) * tall / rows + 4
+        name = names[index] if len(names[index]) < 30 else f"…{names[index][-28:]}"
+        parts.append(text(name, x=left - 6, y=y, text_anchor="end", font_size=11))
+    if len(found.cells.first):
+        ends = ((0.0, "start", found.cells.first[0]), (width, "end", found.cells.last[-1]))
+        for shift, anchor, step in ends:
+            shown = f"step {int(step):,}"
+            parts.append(text(shown, x=left + shift, y=top + tall + 16, text_anchor=anchor))
+    parts.append(_legend(found, theme, left, top + tall + 30))
+    label = f"{title}: {len(names)} nodes"
+    return document(1000, top + tall + 66, *parts, theme=theme, label=label)
+
+
+def _legend(found: Heat, theme: Theme, left: float, y: float) -> str:
+    parts = []
+    for index in range(63):
+        colour = found.colours[FIRST + 4 * index]
+        parts.append(rect(left + 5 * index, y, 5.4, 10, fill=colour))
+    for place, label in found.scale.ticks(6):
+        x = left + place * 315
+        parts.append(line(x, y + 10, x, y + 14, stroke=theme.grey))
+        parts.append(text(label, x=x, y=y + 26, text_anchor="middle", fill=theme.grey))
+    states = ((theme.zero, "0"), (theme.nan, "NaN or Inf"), (theme.infinite, "infinite"))
+    for index, (colour, label) in enumerate((*states, (theme.absent, "not computed"))):
+        parts.append(rect(left + 345 + 92 * index, y, 12, 12, fill=colour, stroke=theme.grey))
+        parts.append(text(label, x=left + 362 + 92 * index, y=y + 11))
+    return tag("g", *parts)

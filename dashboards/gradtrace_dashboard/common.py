@@ -1,0 +1,163 @@
+"""What all pages share: the run in the sidebar, the theme, the files one takes away."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from gradtrace_dashboard import address, data
+from gradtrace_dashboard.charts.theme import DARK, LIGHT, Theme
+from gradtrace_dashboard.pieces import drawing
+
+__all__ = [
+    "BEAT",
+    "chart",
+    "csv_of",
+    "follow",
+    "nothing_yet",
+    "plain",
+    "run",
+    "state",
+    "take_away",
+    "theme",
+]
+
+BEAT = 1.0
+"""Seconds between two looks at a run that trains."""
+
+STATES = {
+    "training": ":material/play_circle: training",
+    "finished": ":material/check_circle: finished",
+    "stopped": ":material/stop_circle: stopped",
+    "broken": ":material/error: broken",
+}
+
+
+def theme() -> Theme:
+    """Return the colours of the mode that the reader chose."""
+    try:
+        return DARK if st.context.theme.type == "dark" else LIGHT
+    except AttributeError:
+        return LIGHT
+
+
+def state(name: str) -> str:
+    """Return the state of a run with its sign, so that no colour is needed to tell it."""
+    return STATES.get(name, name)
+
+
+def run(*, label: str = "Run", name: str = "run") -> data.Run:
+    """Return the run that is chosen in the sidebar; end the page with a hint if there is none."""
+    known = data.runs(data.root(), brief=True)
+    every = [each for each in known if each.error is None]
+    if not every:
+        nothing_yet(data.root())
+        st.stop()
+    by_name = {each.name: each for each in every}
+    wanted = address.read(name)
+    if wanted and wanted not in by_name:
+        broken = {each.name: each for each in known}
+        why = broken[wanted].error if wanted in broken else f"there is no run {wanted!r} any more"
+        st.error(plain(why or ""))
+    chosen = address.pick(label, list(by_name), name=name, within=st.sidebar, default=every[0].name)
+    found = by_name[chosen]
+    st.sidebar.caption(f"{state(found.state)} · {len(data.steps(found.path)):,} steps")
+    return found
+
+
+def nothing_yet(root: Path) -> None:
+    """Say how a first run is made."""
+    st.subheader("There is no run yet")
+    st.write("This page looks for runs in the folder")
+    st.code(str(root), language=None)
+    st.write("It fills by itself as soon as a training records there:")
+    st.code(
+        "import gradtrace\n\n"
+        f'with gradtrace.record(model, "{root.as_posix()}/first") as recorder:\n'
+        "    for x, y in loader:\n"
+        "        loss = loss_fn(model(x), y)\n"
+        "        loss.backward()\n"
+        "        optimizer.step()\n"
+        "        optimizer.zero_grad()\n"
+        "        recorder.step(loss=loss)",
+        language="python",
+    )
+
+
+def follow(part: Callable[[], None], *, live: bool, beat: float = BEAT) -> None:
+    """Show a part of the page, again and again while the run trains."""
+    st.fragment(part, run_every=beat if live else None)()
+
+
+def chart(
+    svg: str,
+    *,
+    key: str,
+    name: str,
+    read: dict[str, Any] | None = None,
+    rows: Callable[[], Iterable[Sequence[object]]] | None = None,
+) -> None:
+    """Show a drawing, with its files to take away."""
+    drawing(svg, key=key, read=read)
+    take_away(key=key, name=name, svg=lambda: svg, rows=rows)
+
+
+def take_away(
+    *,
+    key: str,
+    name: str,
+    svg: Callable[[], str] | None = None,
+    rows: Callable[[], Iterable[Sequence[object]]] | None = None,
+) -> None:
+    """Offer a figure as SVG and its numbers as CSV, made only when they are asked for."""
+    bar = st.container(horizontal=True, horizontal_alignment="right", gap="small")
+    kinds: tuple[tuple[str, str, Callable[[], str] | None], ...] = (
+        ("SVG", "image/svg+xml", svg),
+        ("CSV", "text/csv", None if rows is None else lambda: csv_of(rows())),
+    )
+    for ending, mime, make in kinds:
+        if make is None:
+            continue
+        bar.download_button(
+            ending,
+            make,
+            file_name=f"{name}.{ending.lower()}",
+            mime=mime,
+            key=f"{key} {ending}",
+            on_click="ignore",
+            type="tertiary",
+            icon=":material/download:",
+            help=f"Download as {ending}",
+        )
+
+
+def csv_of(rows: Iterable[Sequence[object]]) -> str:
+    r"""Return rows as CSV.
+
+    >>> csv_of([("step", "fc1"), (0, 0.5)])
+    'step,fc1\r\n0,0.5\r\n'
+    """
+    buffer = io.StringIO()
+    csv.writer(buffer).writerows(rows)
+    return buffer.getvalue()
+
+
+def plain(message: str) -> str:
+    r"""Return a message of which nothing is read as Markdown but what stands in backticks.
+
+    >>> print(plain("a_b of `c_d`"))
+    a\_b of `c_d`
+    """
+    parts = message.split("`")
+    if len(parts) % 2 == 0:
+        return _escaped(message)
+    return "`".join(part if odd % 2 else _escaped(part) for odd, part in enumerate(parts))
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"\\{each}" if each in r"\`*_{}[]<>()#+-.!|$~:" else each for each in text)

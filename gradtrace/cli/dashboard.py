@@ -1,0 +1,169 @@
+"""The command that starts the dashboard, which is a program of its own."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gradtrace.cli.app import app
+from gradtrace.errors import GradtraceError, OptionError, RecordingError
+
+__all__ = ["command", "dashboard", "serve"]
+
+LOOPBACK = "127.0.0.1"
+
+OPTIONS = {
+    "server.headless": "true",
+    "server.fileWatcherType": "none",
+    "server.runOnSave": "false",
+    "server.showEmailPrompt": "false",
+    "browser.gatherUsageStats": "false",
+    "client.toolbarMode": "viewer",
+    "runner.magicEnabled": "false",
+    "logger.level": "error",
+    "theme.light.primaryColor": "#0072B2",
+    "theme.light.backgroundColor": "#FFFFFF",
+    "theme.dark.primaryColor": "#56B4E9",
+    "theme.dark.backgroundColor": "#0E1117",
+    "theme.dark.secondaryBackgroundColor": "#1A1F27",
+}
+"""What Streamlit is told: to look at no source files, and to send nothing to anybody."""
+
+PORTS = range(8501, 8601)
+
+PATIENCE = 60.0
+"""Seconds until the program must answer."""
+
+
+@app.command()
+def dashboard(
+    directory: Annotated[
+        Path, typer.Argument(help="A folder with runs in it, or a run.", metavar="DIR")
+    ] = Path("runs"),
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")
+    ] = LOOPBACK,
+    port: Annotated[
+        int | None, typer.Option(help="Port; a free one unless told.", show_default=False)
+    ] = None,
+    headless: Annotated[bool, typer.Option("--headless", help="Open no browser.")] = False,
+) -> None:
+    """Watch the gradient flow of recorded runs in the browser, also while they train.
+
+    [dim]Example:[/] gradtrace dashboard runs
+    """
+    serve(directory, host=host, port=port, headless=headless)
+
+
+def serve(
+    directory: Path, *, host: str = LOOPBACK, port: int | None = None, headless: bool = False
+) -> None:
+    """Start the dashboard, print its address, and stay until it ends or is interrupted."""
+    program = _program()
+    signal.signal(signal.SIGTERM, _interrupt)
+    chosen = _free_port(host) if port is None else port
+    process = subprocess.Popen(
+        command(program, directory, host=host, port=chosen), stdout=subprocess.DEVNULL
+    )
+    try:
+        address = f"http://{LOOPBACK if host == '0.0.0.0' else host}:{chosen}"
+        _wait_for(process, f"{address}/_stcore/health")
+        typer.echo(f"the dashboard of {directory} is at {address}\nCtrl-C ends it")
+        if not headless:
+            import webbrowser
+
+            webbrowser.open(address)
+        process.wait()
+    except KeyboardInterrupt:
+        typer.echo("")
+    finally:
+        _end(process)
+
+
+def command(program: Path, directory: Path, *, host: str, port: int) -> list[str]:
+    """Return the command line of the dashboard.
+
+    >>> found = command(Path("app.py"), Path("runs"), host="127.0.0.1", port=8501)
+    >>> "--server.address=127.0.0.1" in found, found[-2:]
+    (True, ['--', 'runs'])
+    """
+    options = {"server.address": host, "server.port": str(port), **OPTIONS}
+    given = [f"--{name}={value}" for name, value in options.items()]
+    if host == LOOPBACK:
+        given += [f"--server.allowedHosts={each}" for each in ("localhost", LOOPBACK)]
+    return [
+        *(sys.executable, "-m", "streamlit", "run", str(program)),
+        *given,
+        "--",
+        str(directory),
+    ]
+
+
+def _program() -> Path:
+    """Return the application; raise `RecordingError` where something of it is not installed."""
+    for module in ("streamlit", "gradtrace_dashboard"):
+        if find_spec(module) is None:
+            raise RecordingError(
+                f"the dashboard needs {module}; pip install 'gradtrace[dashboard]'"
+            )
+    found = find_spec("gradtrace_dashboard")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).with_name("app.py")
+
+
+def _free_port(host: str) -> int:
+    """Return the first free port, from the one that Streamlit is known for."""
+    for port in PORTS:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+            return port
+    raise OptionError(
+        f"no port from {PORTS[0]} to {PORTS[-1]} is free on {host}; pass another as --port"
+    )
+
+
+def _wait_for(process: subprocess.Popen[bytes], address: str) -> None:
+    """Return as soon as the program answers."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            raise GradtraceError(
+                f"the dashboard ended at once with status {process.returncode}; what it said is "
+                "above. Is the port taken? Pass another as --port"
+            )
+        try:
+            with urllib.request.urlopen(address, timeout=1):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    raise GradtraceError(f"the dashboard does not answer at {address}; pass another --port")
+
+
+def _interrupt(*_: object) -> None:
+    """Take being ended as Ctrl-C, so that the program ends with us."""
+    raise KeyboardInterrupt
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        process.kill()

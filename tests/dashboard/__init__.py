@@ -1,0 +1,1 @@
+"""Tests of the dashboard: what it reads, what it draws, how its pages behave."""

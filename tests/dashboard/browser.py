@@ -1,0 +1,104 @@
+"""A dashboard that runs, with a browser that looks at it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+__all__ = ["chromium", "dashboard", "inside", "open_browser", "severe", "wait_until"]
+
+MAIN = "from gradtrace.cli import main; main()"
+
+PROBES = ("/_stcore/health", "/_stcore/host-config")
+"""Addresses at which Streamlit's own page looks for its server, below the page's name in vain."""
+
+
+def chromium() -> tuple[str, str] | None:
+    """Return the paths of Chromium and of its driver; None where they are not installed."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    return (browser, driver) if browser and driver else None
+
+
+@contextmanager
+def dashboard(folder: Path) -> Iterator[str]:
+    """Start the command on a folder; yield the address that it prints."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", MAIN, "dashboard", str(folder), "--headless"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert " is at http://127.0.0.1:" in line, line
+        yield line.split(" is at ")[1].strip()
+    finally:
+        process.terminate()
+        process.wait(10)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+@contextmanager
+def open_browser(*, dark: bool = False) -> Iterator[Any]:
+    """Yield a browser of 1280 × 800 pixels."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.options import Options
+    from selenium.webdriver.chrome.service import Service
+
+    found = chromium()
+    assert found is not None
+    options = Options()
+    options.binary_location = found[0]
+    for each in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(each)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(found[1]))
+    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    size = {"width": 1280, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+def severe(driver: Any) -> list[str]:
+    """Return the errors in the console, but for Streamlit's search for its own server."""
+    messages = [each["message"] for each in driver.get_log("browser") if each["level"] == "SEVERE"]
+    return [each for each in messages if not any(probe in each for probe in PROBES)]
+
+
+def wait_until(condition: Any, *, seconds: float = 20.0) -> Any:
+    """Return what `condition()` gives once it is true; fail after some seconds."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"it did not become true in {seconds} s")
+
+
+INSIDE = """
+const look = (root) => {
+  const found = root.querySelector(arguments[0]);
+  if (found) return found;
+  for (const each of root.querySelectorAll("*"))
+    if (each.shadowRoot) { const deep = look(each.shadowRoot); if (deep) return deep; }
+  return null;
+};
+return look(document);
+"""
+
+
+def inside(driver: Any, selector: str, *, seconds: float = 20.0) -> Any:
+    """Return an element, also one in the shadow of a piece."""
+    return wait_until(lambda: driver.execute_script(INSIDE, selector), seconds=seconds)

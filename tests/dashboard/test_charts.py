@@ -1,0 +1,177 @@
+"""Whether drawings show the numbers that they are given, and nothing that a name smuggles in."""
+
+from __future__ import annotations
+
+import math
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+
+from gradtrace_dashboard.charts import heat as heats
+from gradtrace_dashboard.charts import theme as themes
+from gradtrace_dashboard.charts.diagram import COLOURINGS, around, draw, edge_id, lay_out, measure
+from gradtrace_dashboard.charts.heat import heat, payload, to_svg
+from gradtrace_dashboard.charts.jacobian import jacobian
+from gradtrace_dashboard.charts.lines import curve_of, lines, spans_decades
+from gradtrace_dashboard.charts.profile import profile
+from gradtrace_dashboard.charts.scales import Scale
+from gradtrace_dashboard.charts.theme import DARK, LIGHT, palette
+from gradtrace_dashboard.tracks import ABSENT, INFINITE, NAN, NUMBER, ZERO, Cells
+from gradtrace_dashboard.views.compare import aligned
+from tests.dashboard.runs import NASTY, small_graph
+
+SVG = "{http://www.w3.org/2000/svg}"
+BOTH = pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+
+
+def cells(name: str = "a") -> Cells:
+    """One step: 0.01 and 100, zero, NaN, infinite, not computed."""
+    numbers = np.array([[0.01, 100.0, np.nan, np.nan, np.nan, np.nan]], np.float32)
+    kinds = np.array([[NUMBER, NUMBER, ZERO, NAN, INFINITE, ABSENT]], np.uint8)
+    return Cells(np.array([0]), np.array([0]), (name, *"bcdef"), numbers, numbers, kinds)
+
+
+def test_levels_tell_numbers_from_what_is_none() -> None:
+    found = heat(cells(), theme=LIGHT)
+    assert found.high[0].tolist() == [heats.FIRST, 255, 1, 2, 3, 0]
+    assert (found.scale.low, found.scale.high) == (0.01, 100.0)
+    shown = payload(found, title="t")
+    assert shown["rows"][0] == "a"
+    assert len(shown["colours"]) == 256
+
+
+@BOTH
+@pytest.mark.parametrize("scheme", sorted(themes.PALETTES))
+def test_no_state_looks_like_a_magnitude_or_another_state(theme, scheme: str) -> None:
+    states = [theme.zero, theme.nan, theme.infinite, theme.absent]
+    for index, state in enumerate(states):
+        others = [*states[:index], *states[index + 1 :]]
+        if state != theme.absent:  # which is hatched
+            others += palette(scheme, 32)
+        for matrix in (np.eye(3), DEUTERANOPIA, PROTANOPIA):
+            assert min(distance(state, other, matrix) for other in others) > 0.09
+
+
+DEUTERANOPIA = np.array([[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]])
+PROTANOPIA = np.array([[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]])
+"""Of Machado, Oliveira and Fernandes (2009), for full severity."""
+
+
+def distance(a: str, b: str, matrix: np.ndarray) -> float:
+    """Return how far apart two colours are in Oklab to eyes that see by `matrix`."""
+    return float(np.linalg.norm(oklab(a, matrix) - oklab(b, matrix)))
+
+
+def oklab(colour: str, matrix: np.ndarray) -> np.ndarray:
+    share = np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)]) / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    cones = CONES @ np.clip(matrix @ linear, 0, 1)
+    return OPPONENTS @ np.cbrt(cones)
+
+
+CONES = np.array([[0.4122, 0.5363, 0.0514], [0.2119, 0.6807, 0.1074], [0.0883, 0.2817, 0.6300]])
+OPPONENTS = np.array(
+    [[0.2105, 0.7936, -0.0041], [1.9780, -2.4286, 0.4506], [0.0259, 0.7828, -0.8087]]
+)
+
+
+@BOTH
+def test_no_name_becomes_an_element(theme) -> None:
+    curve = curve_of(NASTY, np.arange(3), np.array([1.0, np.nan, 3.0]))
+    layout = lay_out(small_graph(name=NASTY), depth=None, limit=50)
+    drawings = [
+        lines([curve, curve], title=NASTY, theme=theme)[0],
+        profile([NASTY], {NASTY: [1.0]}, title=NASTY, theme=theme),
+        to_svg(heat(cells(NASTY), theme=theme), title=NASTY, theme=theme),
+        draw(layout, quantity="kind", theme=theme).svg,
+    ]
+    for drawing in drawings:
+        root = ET.fromstring(drawing)
+        tags = {element.tag for element in root.iter()}
+        assert not tags & {f"{SVG}img", "img", f"{SVG}script"}
+        assert not any(name.startswith("on") for each in root.iter() for name in each.attrib)
+
+
+def test_a_line_keeps_a_spike_and_marks_what_is_not_finite() -> None:
+    values = np.ones(50_000)
+    values[33_333], values[40_000] = 1e6, np.nan
+    curve = curve_of("loss", np.arange(50_000), values)
+    assert curve.high.max() == 1e6
+    assert curve.spoilt.sum() == 1
+    svg, read = lines([curve], title="Loss", theme=LIGHT, log=True)
+    assert "NaN or Inf" in svg
+    assert max(v for v in read["curves"][0]["high"] if v) == 1e6
+    assert spans_decades([curve])
+
+
+def test_a_log_axis_has_no_place_for_zero() -> None:
+    scale = Scale.of([0.0, 0.5, 20.0], log=True)
+    assert scale.place(0.0) is None
+    assert scale.place(-1.0) is None
+    assert 0 <= scale.place(0.5) < scale.place(20.0) <= 1
+
+
+@pytest.mark.parametrize("low", [1e-30, 0.3, 7.0, 1e20])
+@pytest.mark.parametrize("ratio", [1.01, 3.0, 40.0, 1e9])
+def test_ticks_lie_on_the_axis(low: float, ratio: float) -> None:
+    scale = Scale.of([low, low * ratio], log=True)
+    ticks = scale.ticks(5)
+    assert 2 <= len(ticks) <= 12
+    assert all(-1e-6 <= place <= 1 + 1e-6 for place, _ in ticks)
+    assert len({label for _, label in ticks}) == len(ticks)
+
+
+def test_a_profile_says_what_has_no_place() -> None:
+    nodes = ["a", "b", "c", "d"]
+    svg = profile(nodes, {"step 1": [1.0, 0.0, math.nan, None]}, title="t", theme=LIGHT)
+    texts = [each.text for each in ET.fromstring(svg).iter(f"{SVG}text")]
+    assert {"0", "NaN", "–"} <= set(texts)
+    assert len(list(ET.fromstring(svg).iter(f"{SVG}circle"))) == 2
+
+
+@BOTH
+@pytest.mark.parametrize("quantity", COLOURINGS)
+def test_every_box_and_arrow_of_a_diagram_can_be_clicked(theme, quantity: str) -> None:
+    graph = small_graph()
+    layout = lay_out(graph, depth=None, limit=50)
+    root = ET.fromstring(draw(layout, quantity=quantity, theme=theme).svg)
+    nodes = {each.get("data-node") for each in root.iter(f"{SVG}g")} - {None}
+    edges = {each.get("data-edge") for each in root.iter(f"{SVG}g")} - {None}
+    assert nodes == set(graph)
+    assert edges == {edge_id(*edge) for edge in graph.edges(keys=True)}
+
+
+def test_the_measure_of_a_node_is_what_the_graph_holds() -> None:
+    graph = small_graph()
+    data = graph.nodes["weight"]
+    assert measure(data, "upstream gradient") == pytest.approx(5**0.5)
+    assert measure(data, "value") == 5.0
+    assert measure(graph.nodes["x"], "upstream gradient") is None
+    incoming = [each for _, _, each in graph.in_edges("sum", data=True)]
+    assert measure(graph.nodes["sum"], "gain", incoming) == pytest.approx(2**0.5)
+
+
+def test_a_scope_opens_with_what_goes_in_and_out() -> None:
+    inside = around(small_graph(), "head")
+    assert set(inside) == set(small_graph())
+    assert ("weight", "head.mul", 0) in inside.edges
+
+
+def test_a_jacobian_is_drawn_with_its_extreme() -> None:
+    svg = jacobian(np.diag([1.0, -7.0]), (2, 2), theme=LIGHT)
+    texts = [each.text for each in ET.fromstring(svg).iter(f"{SVG}text")]
+    assert {"-7", "7"} <= set(texts)
+
+
+def test_a_difference_is_the_log_ratio_of_the_same_node_at_the_same_step() -> None:
+    left, right = two("b", "a", scale=1.0), two("a", "c", scale=100.0)
+    found, ratios = aligned(left, right)
+    assert found.nodes == ("a",)
+    np.testing.assert_allclose(ratios[:, 0], np.log10([100.0 / 2, 300.0 / 4]), rtol=1e-6)
+
+
+def two(first: str, second: str, *, scale: float) -> Cells:
+    numbers = np.array([[1.0, 2.0], [3.0, 4.0]], np.float32) * np.float32(scale)
+    kinds = np.full((2, 2), NUMBER, np.uint8)
+    return Cells(np.array([0, 5]), np.array([4, 9]), (first, second), numbers, numbers, kinds)
