@@ -7,11 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from gradtrace.errors import OptionError
-from gradtrace.recording.ledger import Layout, Page, Reading, Row
+from gradtrace.recording.ledger import Layout, Page, Reading
 from gradtrace.recording.observer import Moments, Schedule
 from gradtrace_torch.recording.calls import Calls
 from gradtrace_torch.recording.model_facts import model_facts
@@ -21,11 +20,12 @@ from gradtrace_torch.recording.optimizers import (
     learning_rates,
 )
 from gradtrace_torch.recording.parameters import Parameters
-from gradtrace_torch.recording.passes import Passes
+from gradtrace_torch.recording.passes import Found, Passes
 from gradtrace_torch.recording.ranks import averaged_by, place_in_world, unwrapped
 from gradtrace_torch.recording.readback import PageReading
 from gradtrace_torch.recording.reductions import scaled
 from gradtrace_torch.recording.scaling import Scaling
+from gradtrace_torch.recording.together import measure_together
 
 __all__ = ["TorchFollower"]
 
@@ -64,7 +64,6 @@ class TorchFollower:
         self._stepping: list[Any] = []
         self._world = 1
         self.rank = place_in_world()[0]
-        self.size = sum(p.numel() for p in root.parameters() if not is_lazy(p))
         self.traceable = not any(
             type(module).__name__ == "OptimizedModule" or module._compiled_call_impl is not None
             for module in model.modules()
@@ -117,7 +116,9 @@ class TorchFollower:
             if self._wanted(unwrapped(name))
         ]
         self._world = averaged_by(self._outermost)
-        self._parameters = Parameters(named, self._layout, self._arrived)
+        alone = self._world == 1 and self._calls.followed
+        arrived = self._passes.arrived.append if alone else self._arrived
+        self._parameters = Parameters(named, self._layout, arrived)
         self._parameters.schedule = self._schedule
         return self._parameters
 
@@ -136,9 +137,9 @@ class TorchFollower:
         with torch._C.DisableTorchFunction():
             if self._world > 1 and type(tensor) is nn.Parameter:
                 self._params.measure_local(tensor, self._layout)
-            self._passes.add()
+            self._passes.add(tensor)
 
-    def _pass_ended(self, rows: list[tuple[int, Row]]) -> None:
+    def _pass_ended(self, found: Found) -> None:
         self._calls.rest()
         if not self._schedule.measured:
             return
@@ -150,9 +151,12 @@ class TorchFollower:
             if scale is not None:
                 self._scalars["scale"] = scale
             factor = (1.0 if unscale is None else unscale) / self._world
-            self._calls.page.rows += (
-                rows if _is_one(factor) else [(slot, scaled(row, factor)) for slot, row in rows]
-            )
+            small = measure_together([gradient for _, gradient in found.later])
+            slots = (slot for slot, _ in found.later)
+            rows = found.rows + [(slot, row) for slot, row in zip(slots, small, strict=True) if row]
+            if not isinstance(factor, float) or factor != 1:
+                rows = [(slot, scaled(row, factor)) for slot, row in rows]
+            self._calls.page.rows += rows
             self._params.measure_gradients(unscale)
 
     def _before_step(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -178,10 +182,9 @@ class TorchFollower:
         if self._schedule.measured:
             with torch._C.DisableTorchFunction(), torch.no_grad():
                 self._params.after_step(
-                    self._params.of(optimizer),
-                    gradients=has_closure(args, kwargs),
-                    keep=self._schedule.updates,
+                    self._params.of(optimizer), gradients=has_closure(args, kwargs)
                 )
+        self._calls.expectant = True
         self._moments.optimized(optimizer)
 
     def mark(self) -> None:
@@ -212,11 +215,9 @@ class TorchFollower:
     def begin(self, schedule: Schedule) -> None:
         """Measure the next step as `schedule` says."""
         self._schedule = schedule
-        self._calls.on = schedule.measured
+        self._calls.on, self._calls.large = schedule.measured, schedule.large
         if self._parameters is not None:
             self._parameters.schedule = schedule
-            if not schedule.updates:
-                self._parameters.rest()
 
     def quiet(self, *, tracing: bool) -> bool:
         """Tell whether nobody else's mode is in the way of a trace that begins or ends."""
@@ -237,10 +238,6 @@ class TorchFollower:
         self._calls.rest()
         if self._parameters is not None:
             self._parameters.stop()
-
-
-def _is_one(factor: Any) -> bool:
-    return isinstance(factor, float) and factor == 1.0
 
 
 def _wraps(module: nn.Module) -> bool:

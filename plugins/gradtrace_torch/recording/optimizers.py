@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 
 __all__ = ["has_closure", "inner_of", "learning_rates"]
 
+
 def inner_of(optimizer: Any) -> Any:
     """Return the optimizer that another one wraps, such as that of Accelerate or of Lightning."""
     for name in ("optimizer", "_optimizer"):

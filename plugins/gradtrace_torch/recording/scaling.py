@@ -12,10 +12,9 @@ from torch.amp import GradScaler
 
 __all__ = ["Scaling"]
 
-_STEPS = frozenset(
-    each.__code__ for each in (GradScaler.step, GradScaler._maybe_opt_step)
-)
+_STEPS = frozenset((GradScaler.step.__code__, GradScaler._maybe_opt_step.__code__))
 _DEPTH = 12
+_LOOKS = 3
 
 
 class Scaling:
@@ -24,6 +23,8 @@ class Scaling:
     def __init__(self) -> None:
         self._scaler: Any = None
         self._searched = False
+        self._looked: dict[int, int] = {}
+        """How often the frames above a step of each optimizer have been looked at."""
 
     def search(self, *, again: bool = False) -> None:
         """Look for the scaler among all living objects, which takes some 20 ms, so once."""
@@ -42,7 +43,11 @@ class Scaling:
         return scale.item() if scale.is_cpu else scale.clone()
 
     def stepped_by(self, optimizer: Any) -> None:
-        """Learn from the frames above which scaler steps `optimizer`."""
+        """Learn from the frames above, a few times, which scaler steps `optimizer`."""
+        looked = self._looked.get(id(optimizer), 0)
+        if looked == _LOOKS:
+            return
+        self._looked[id(optimizer)] = looked + 1
         frame: FrameType | None = sys._getframe(1)
         for _ in range(_DEPTH):
             if frame is None:
