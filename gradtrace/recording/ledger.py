@@ -78,10 +78,18 @@ class Layout:
     def series(self) -> tuple[Series, ...]:
         """All series in forward order, the same object as long as none is added."""
         if self._series is None:
+            first: dict[str, int] = {}
+            for each in self._by_slot:
+                first.setdefault(each.node, len(first))
             last = len(self._met)
             ordered = sorted(
                 self._slots,
-                key=lambda each: (self._met.get(each.scope, last), each.kind, _rank(each)),
+                key=lambda each: (
+                    self._met.get(each.scope, last),
+                    each.kind,  # a module, then its parameters
+                    first[each.node],
+                    _ORDER[each.quantity],
+                ),
             )
             self._series = tuple(ordered)
             self._positions = np.empty(len(ordered), np.intp)
@@ -101,10 +109,6 @@ class Layout:
         if self._plan is None or self._plan.series is not series or self._plan.slots != slots:
             self._plan = Plan(slots, series, self._positions)
         return self._plan
-
-
-def _rank(series: Series) -> tuple[str, int]:
-    return ("" if series.kind == "module" else series.node, _ORDER[series.quantity])
 
 
 @dataclass(slots=True)

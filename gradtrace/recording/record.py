@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from gradtrace.backends import backends_for
-from gradtrace.errors import BackendError, OptionError, TraceError
+from gradtrace.errors import BackendError, FileError, OptionError, TraceError
 from gradtrace.recording.ledger import Reading
 from gradtrace.recording.observer import Follower, Observer, Schedule
 from gradtrace.recording.origin import origin, plain
@@ -155,6 +155,10 @@ class Recorder:
             raise TraceError(
                 "this recording has begun before; make another with gradtrace.record(...)"
             )
+        if self.directory.exists() and not self.directory.is_dir():
+            raise FileError(
+                f"{self.directory} is a file; a run is kept in a folder, which is made if need be"
+            )
         facts = origin(self._config)
         told = plain(self._follower.facts)
         facts["versions"] |= told.pop("versions", {})
@@ -190,8 +194,8 @@ class Recorder:
                 f"recorder.step() was called {when}; call it in the block of "
                 "`with gradtrace.record(...) as recorder:`"
             )
-        self._manual = True
         self._end(scalars, whole=True)
+        self._manual = True
 
     def close(self, *, state: str = "finished") -> None:
         """End the recording: take all hooks away, and keep what is still on its way.
@@ -226,6 +230,8 @@ class Recorder:
         if self._manual is None:
             self._stepped.add(id(optimizer))
             self._optimized = True
+            if self._tracing is not None:
+                self._tracing.end()  # another step may follow in which `step` is not called either
         elif self._manual is False:
             self._end({}, whole=False)
 

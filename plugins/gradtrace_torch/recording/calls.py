@@ -43,6 +43,8 @@ class Calls:
         """Whether somebody waits to hear that the model works again."""
         self.large = True
         """Whether large tensors are measured in this step."""
+        self.outputs: set[int] = set()
+        """Slots of what is no gradient."""
         self.followed = 0
         """Number of modules that are followed."""
         self.since: list[tuple[object, int]] = []
@@ -70,6 +72,7 @@ class Calls:
         self._layout.meet(name)
         quantities = ("output", "upstream gradient", "downstream gradient")
         output, upstream, downstream = (self._layout.slot(series(each)) for each in quantities)
+        self.outputs.add(output)
         return output, upstream, downstream
 
     def turn(self) -> Page:
@@ -236,7 +239,7 @@ class _Module:
             node.register_hook(_listener(listening))
         for result in dict.fromkeys(results):
             node, number = result
-            through = result not in uses and any(result == edge_of(each) for each in inputs)
+            through = node not in heard and any(result == edge_of(each) for each in inputs)
             node.register_prehook(self._arrival(number, through=through))
         if self.is_plain and len(uses) == len(results) == 1:
             (edge, places), (node, number) = next(iter(uses.items())), results[0]

@@ -51,6 +51,12 @@ class TorchFollower:
         self._wanted = wanted
         self._moments = moments
         self._optimizers = tuple(inner_of(each) for each in optimizers)
+        for each in self._optimizers:
+            if not isinstance(each, torch.optim.Optimizer):
+                raise OptionError(
+                    f"optimizer={each!r} is no optimizer of torch; pass one, a list of several, or "
+                    "none: an optimizer that steps parameters of the model is found by itself"
+                )
         self._seen: list[Any] = list(self._optimizers)
         self._layout = Layout()
         self._passes = Passes(self._pass_ended)
@@ -63,6 +69,8 @@ class TorchFollower:
         self._scalars: dict[str, Any] = {}
         self._stepping: list[Any] = []
         self._world = 1
+        self._unscale: Any = None
+        """By what the gradients of this step were multiplied."""
         self.rank = place_in_world()[0]
         self.traceable = not any(
             type(module).__name__ == "OptimizedModule" or module._compiled_call_impl is not None
@@ -146,10 +154,7 @@ class TorchFollower:
         with torch._C.DisableTorchFunction(), torch.no_grad():
             self._moments.working()
             self._scaling.search()
-            scale = self._scaling.scale()
-            unscale = None if scale is None else 1.0 / scale
-            if scale is not None:
-                self._scalars["scale"] = scale
+            unscale = self._unscale = self._reciprocal()
             factor = (1.0 if unscale is None else unscale) / self._world
             small = measure_together([gradient for _, gradient in found.later])
             slots = (slot for slot, _ in found.later)
@@ -169,11 +174,34 @@ class TorchFollower:
             closure = has_closure(args, kwargs)
             if not closure:
                 self._moments.working()
-            self._scaling.stepped_by(optimizer)
+            if self._scaling.stepped_by(optimizer):
+                self._correct_scale()
             self._scalars.update(learning_rates(self._seen))
             self._params.before_step(
                 self._params.of(optimizer), self._scaling.left_to(optimizer), gradients=not closure
             )
+
+    def _reciprocal(self) -> Any:
+        """Return by what gradients have to be multiplied, and record the scale they have."""
+        scale = self._scaling.scale()
+        if scale is None:
+            self._scalars.pop("scale", None)
+            return None
+        self._scalars["scale"] = scale
+        return 1.0 / scale
+
+    def _correct_scale(self) -> None:
+        """Unscale again what has been measured in this step before the scaler was known."""
+        before, self._unscale = self._unscale, self._reciprocal()
+        factor = (1.0 if self._unscale is None else self._unscale) / (
+            1.0 if before is None else before
+        )
+        page = self._calls.page
+        page.rows = [
+            (slot, row if slot in self._calls.outputs else scaled(row, factor))
+            for slot, row in page.rows
+        ]
+        self._params.rescale(factor)
 
     def _after_step(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if not self._stepping or self._stepping[-1] is not optimizer:
@@ -253,4 +281,9 @@ def _number(name: str, value: Any) -> Any:
                 f"{name}.mean(), or one of its elements"
             )
         return value.detach().clone().reshape(())
+    if not hasattr(value, "__float__"):
+        raise OptionError(
+            f"{name}={value!r} is no number; recorder.step() takes numbers, and text belongs in "
+            "gradtrace.record(config=...)"
+        )
     return value

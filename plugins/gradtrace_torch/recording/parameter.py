@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,9 +19,27 @@ from gradtrace_torch.recording.reductions import (
     measure,
     row_of,
     scaled,
+    sum_of_squares,
 )
 
 __all__ = ["Parameter"]
+
+
+class _Measured(NamedTuple):
+    """The gradient that was measured last."""
+
+    tensor: Tensor
+    version: int
+    raw: Row | None
+    row: Row | None
+    """What `raw` is without the scale of a GradScaler."""
+
+    def is_stale(self) -> bool:
+        """Tell whether it was written to since, also through `.data`, which counts no version."""
+        if self.tensor._version != self.version:
+            return True
+        array = host_array(self.tensor.detach())
+        return array is not None and self.raw is not None and sum_of_squares(array) != self.raw[2]
 
 
 class Parameter:
@@ -35,8 +53,7 @@ class Parameter:
             quantity: layout.slot(self.series(quantity))
             for quantity in ("value", "gradient", "unclipped gradient", "update")
         }
-        self._gradient: tuple[Tensor, int, Row | None] | None = None
-        """The gradient that was measured last, with the version it had."""
+        self._gradient: _Measured | None = None
         self._value: tuple[int, Row] | None = None
         """The version of the value that was measured last."""
         self._memory: tuple[int, Numbers | None] | None = None
@@ -63,24 +80,33 @@ class Parameter:
             return
         local = local_of(gradient)
         known = self._gradient
-        if known is None or known[0] is not local or known[1] != local._version:
-            row = measure(local, extremes=True)
+        if known is None or known.tensor is not local or known.is_stale():
+            row = raw = measure(local, extremes=True)
             if row is not None and unscale is not None:
                 row = scaled(row, unscale)
-            self._gradient = (local, local._version, row)
+            self._gradient = _Measured(local, local._version, raw, row)
 
     def gradient_arrived(self, page: Page, unscale: Any) -> None:
         """Note the gradient as it has been accumulated."""
         self.read_gradient(unscale)
-        row = self._gradient and self._gradient[2]
+        row = self._gradient and self._gradient.row
         if row:
             page.latest[self.slots["unclipped gradient"]] = row
             page.latest.pop(self.slots["gradient"], None)
 
+    def rescale(self, page: Page, factor: Any) -> None:
+        """Multiply by `factor` what was measured of the gradient."""
+        known = self._gradient
+        if known is not None and known.row is not None:
+            self._gradient = known._replace(row=scaled(known.row, factor))
+        row = page.latest.get(self.slots["unclipped gradient"])
+        if row is not None:
+            page.latest[self.slots["unclipped gradient"]] = scaled(row, factor)
+
     def gradient_taken(self, page: Page, unscale: Any, schedule: Schedule) -> None:
         """Note the gradient as an optimizer takes it."""
         self.read_gradient(unscale)
-        row = self._gradient and self._gradient[2]
+        row = self._gradient and self._gradient.row
         if row:
             page.latest[self.slots["gradient"]] = row
             page.latest.setdefault(self.slots["unclipped gradient"], row)
@@ -89,7 +115,7 @@ class Parameter:
 
     def _count(self, page: Page, unscale: Any) -> None:
         if self._gradient is not None:
-            gradient = self._gradient[0].detach()
+            gradient = self._gradient.tensor.detach()
             page.histograms[self.slots["gradient"]] = histogram(
                 gradient if unscale is None else gradient * unscale
             )

@@ -30,9 +30,8 @@ class Parameters:
     ) -> None:
         self.page = Page()
         self.schedule = Schedule()
-        followed = [(Parameter(name, tensor, layout), tensor) for name, tensor in named]
-        self.all = [each for each, tensor in followed if counted(tensor)]
-        self._by_tensor = {id(tensor): each for each, tensor in followed if counted(tensor)}
+        self.all = [Parameter(name, tensor, layout) for name, tensor in named if counted(tensor)]
+        self._by_tensor = {id(each.tensor): each for each in self.all}
         self._arrived = arrived
         self._handles: dict[int, Any] = {}
         self.listen()
@@ -54,6 +53,11 @@ class Parameters:
         """Measure the gradients that a backward pass has left, times `unscale`."""
         for each in self.all:
             each.gradient_arrived(self.page, unscale)
+
+    def rescale(self, factor: Any) -> None:
+        """Multiply by `factor` the gradients that were measured in this step."""
+        for each in self.all:
+            each.rescale(self.page, factor)
 
     def measure_local(self, tensor: Tensor, layout: Layout) -> None:
         """Measure the gradient of this process alone, before those of all are averaged."""

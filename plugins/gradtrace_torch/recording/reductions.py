@@ -19,7 +19,16 @@ from gradtrace.recording.ledger import Row
 from gradtrace.recording.sample import BINS, EDGES
 from gradtrace_torch.elements import flat, is_odd, plain, stored
 
-__all__ = ["Ends", "Numbers", "histogram", "host_array", "measure", "row_of", "scaled"]
+__all__ = [
+    "Ends",
+    "Numbers",
+    "histogram",
+    "host_array",
+    "measure",
+    "row_of",
+    "scaled",
+    "sum_of_squares",
+]
 
 NAN = math.nan
 
@@ -126,14 +135,19 @@ def row_of(
     return (float(size), NAN, sumsq, low, high, none, bad, near)
 
 
+def sum_of_squares(array: Numbers) -> float:
+    """Return the sum of squares, infinite or NaN where single precision does not hold it."""
+    with np.errstate(all="ignore"):
+        if array.size <= _BLOCK:
+            return float(np.dot(array, array))
+        starts = range(0, array.size, _BLOCK)
+        blocks = (array[start : start + _BLOCK] for start in starts)
+        return sum(float(np.dot(block, block)) for block in blocks)
+
+
 def _moments(array: Numbers, *, extremes: bool) -> tuple[float, float, float, float]:
     """Return sum of squares, minimum, maximum and number of elements that are not finite."""
-    size = array.size
-    if size <= _BLOCK:
-        sumsq = float(np.dot(array, array))
-    else:
-        blocks = (array[start : start + _BLOCK] for start in range(0, size, _BLOCK))
-        sumsq = math.fsum([float(np.dot(block, block)) for block in blocks])
+    size, sumsq = array.size, sum_of_squares(array)
     if not _TRUSTED[array.dtype.itemsize] * size <= sumsq < math.inf:
         return _carefully(array)
     if not extremes:
@@ -206,8 +220,8 @@ def scaled(row: Row, factor: Any) -> Row:
     return (size, total * factor, sumsq * square, low * factor, high * factor, zeros, bad, near)
 
 
-_EXPONENT = 127 - int(np.log2(EDGES[0]))
-"""What is taken off the biased exponent of a float32 to get its bin, plus one."""
+_EXPONENT = 127 + int(np.log2(EDGES[0]))
+"""The biased exponent of a float32 that is as large as the first edge."""
 
 _BIN = np.clip(np.arange(256) - _EXPONENT + 1, 0, BINS - 1)
 

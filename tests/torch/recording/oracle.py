@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 import gradtrace
 
@@ -65,7 +66,10 @@ def assert_recorded(directory: Path, truth: Truth, *, rtol: float = 1e-5) -> Non
 
 
 def watch_modules(model: nn.Module, truth: Truth, step: Callable[[], int]) -> list[Any]:
-    """Have torch's own full backward hooks tell the gradients at each module."""
+    """Have torch's own full backward hooks tell the gradients at each module.
+
+    They take an input that is given twice for two.
+    """
     calls: dict[tuple[int, str, str], list[Tensor]] = {}
 
     def add(name: str, quantity: str, tensors: tuple[Any, ...]) -> None:
@@ -74,20 +78,29 @@ def watch_modules(model: nn.Module, truth: Truth, step: Callable[[], int]) -> li
         if kept:
             truth.tell(step(), quantity, name, torch.cat(kept), "norm", "rms", "count")
 
-    def hooks(name: str) -> tuple[Any, Any]:
+    given: dict[str, list[int]] = {}
+
+    def hooks(name: str) -> tuple[Any, Any, Any]:
+        def before(module: nn.Module, arguments: Any) -> None:
+            given[name] = [id(argument) for argument in arguments]
+
         def forward(module: nn.Module, arguments: Any, output: Any) -> None:
-            outputs = output if isinstance(output, tuple) else (output,)
-            add(name, "output", tuple(t for t in outputs if isinstance(t, Tensor)))
+            add(name, "output", tuple(tree_leaves(output)))
 
         def backward(module: nn.Module, downstream: Any, upstream: Any) -> None:
             add(name, "upstream gradient", upstream)
-            add(name, "downstream gradient", downstream)
+            sums: dict[int, Tensor] = {}
+            for key, tensor in zip(given[name], downstream, strict=True):
+                if tensor is not None:
+                    sums[key] = sums[key] + tensor if key in sums else tensor
+            add(name, "downstream gradient", tuple(sums.values()))
 
-        return forward, backward
+        return before, forward, backward
 
     handles: list[Any] = []
     for name, module in model.named_modules():
-        forward, backward = hooks(name)
+        before, forward, backward = hooks(name)
+        handles += [module.register_forward_pre_hook(before)]
         handles += [module.register_forward_hook(forward)]
         handles += [module.register_full_backward_hook(backward)]
     return handles
