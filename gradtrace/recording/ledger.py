@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from gradtrace.recording.sample import FIELDS, QUANTITIES, Series
 
-__all__ = ["Layout", "Page", "Reading", "Row", "statistics_of"]
+__all__ = ["Layout", "Page", "Plan", "Reading", "Row"]
 
 Row = tuple[Any, ...]
 """One number, or whatever becomes a number when it is read, for each of `FIELDS`."""
@@ -54,6 +54,8 @@ class Layout:
 
     def __init__(self) -> None:
         self._slots: dict[Series, int] = {}
+        self._by_slot: list[Series] = []
+        self._plan: Plan | None = None
         self._met: dict[str, int] = {}
         self._series: tuple[Series, ...] | None = None
         self._positions: npt.NDArray[np.intp] = np.empty(0, np.intp)
@@ -61,8 +63,10 @@ class Layout:
     def slot(self, series: Series) -> int:
         """Return the slot of a series."""
         if series not in self._slots:
+            self._slots[series] = len(self._slots)
+            self._by_slot.append(series)
             self._series = None
-        return self._slots.setdefault(series, len(self._slots))
+        return self._slots[series]
 
     def meet(self, scope: str) -> None:
         """Take the forward pass to have come to `scope`, after all others met so far."""
@@ -74,25 +78,37 @@ class Layout:
     def series(self) -> tuple[Series, ...]:
         """All series in forward order, the same object as long as none is added."""
         if self._series is None:
+            first: dict[str, int] = {}
+            for each in self._by_slot:
+                first.setdefault(each.node, len(first))
             last = len(self._met)
             ordered = sorted(
                 self._slots,
-                key=lambda each: (self._met.get(each.scope, last), each.kind, _rank(each)),
+                key=lambda each: (
+                    self._met.get(each.scope, last),
+                    each.kind,  # a module, then its parameters
+                    first[each.node],
+                    _ORDER[each.quantity],
+                ),
             )
             self._series = tuple(ordered)
             self._positions = np.empty(len(ordered), np.intp)
             self._positions[[self._slots[each] for each in ordered]] = np.arange(len(ordered))
         return self._series
 
-    @property
-    def positions(self) -> npt.NDArray[np.intp]:
-        """Position in `series` of each slot."""
-        assert self.series is not None
-        return self._positions
+    def position(self, slot: int, series: tuple[Series, ...]) -> int:
+        """Return where in `series`, which were these once, the one in `slot` is."""
+        return series.index(self._by_slot[slot])
 
+    def plan(self, slots: list[int]) -> Plan:
+        """Return how rows in these slots become the statistics of all series.
 
-def _rank(series: Series) -> tuple[str, int]:
-    return ("" if series.kind == "module" else series.node, _ORDER[series.quantity])
+        It is the same plan as long as slots and series are.
+        """
+        series = self.series
+        if self._plan is None or self._plan.series is not series or self._plan.slots != slots:
+            self._plan = Plan(slots, series, self._positions)
+        return self._plan
 
 
 @dataclass(slots=True)
@@ -114,30 +130,36 @@ class Page:
         self.scalars |= later.scalars
 
 
-def statistics_of(
-    slots: npt.NDArray[np.intp], rows: npt.NDArray[np.float64], layout: Layout
-) -> npt.NDArray[np.float64]:
-    """Return the statistics of a step in forward order, merging rows of the same slot.
+class Plan:
+    """How the rows of a step become its statistics, in forward order.
 
-    >>> layout = Layout()
-    >>> slot = layout.slot(Series("act", "output", "module"))
+    >>> series = (Series("act", "output", "module"), Series("fc", "output", "module"))
     >>> nan = float("nan")
     >>> rows = np.array([[2, nan, 5, -1, 2, 0, 0, nan], [1, nan, 9, 3, 3, 0, 0, nan]])
-    >>> statistics_of(np.array([slot, slot]), rows, layout).tolist()
-    [[3.0, nan, 14.0, -1.0, 3.0, 0.0, 0.0, nan]]
+    >>> Plan([1, 1], series, np.array([0, 1])).statistics(rows)[1].tolist()  # parts of one tensor
+    [3.0, nan, 14.0, -1.0, 3.0, 0.0, 0.0, nan]
     """
-    found = np.full((len(layout.series), len(FIELDS)), math.nan)
-    if not len(slots):
+
+    def __init__(
+        self, slots: list[int], series: tuple[Series, ...], positions: npt.NDArray[np.intp]
+    ) -> None:
+        self.slots = slots
+        self.series = series
+        order = np.argsort(slots, kind="stable")
+        ordered = np.array(slots, dtype=np.intp)[order]
+        starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+        self._positions = positions[ordered[starts]]
+        self._order = order
+        self._starts = None if len(starts) == len(slots) else starts
+
+    def statistics(self, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the statistics of all series, merging rows of the same one."""
+        found = np.full((len(self.series), len(FIELDS)), math.nan)
+        rows = rows[self._order]
+        if self._starts is None:
+            found[self._positions] = rows
+            return found
+        found[self._positions] = np.add.reduceat(rows, self._starts)
+        for column, reduce in ((_LEAST, np.fmin), (_LARGEST, np.fmax)):
+            found[self._positions, column] = reduce.reduceat(rows[:, column], self._starts)
         return found
-    order = np.argsort(slots, kind="stable")
-    sorted_slots = slots[order]
-    starts = np.flatnonzero(np.diff(sorted_slots, prepend=-1))
-    positions = layout.positions[sorted_slots[starts]]
-    if len(starts) == len(slots):
-        found[positions] = rows[order]
-        return found
-    rows = rows[order]
-    found[positions] = np.add.reduceat(rows, starts)
-    found[positions, _LEAST] = np.fmin.reduceat(rows[:, _LEAST], starts)
-    found[positions, _LARGEST] = np.fmax.reduceat(rows[:, _LARGEST], starts)
-    return found

@@ -8,7 +8,11 @@ from typing import Any, Protocol, runtime_checkable
 
 from gradtrace.recording.ledger import Reading
 
-__all__ = ["Follower", "Moments", "Observer", "Schedule"]
+__all__ = ["LARGE", "Follower", "Moments", "Observer", "Schedule"]
+
+
+LARGE = 2**15
+"""Elements of a tensor above which it is large: reading it costs more than all else about it."""
 
 
 class Moments(Protocol):
@@ -29,8 +33,8 @@ class Schedule:
 
     measured: bool = True
     """Whether anything is."""
-    updates: bool = True
-    """Whether parameters are copied before the optimizer steps, to tell by how much they move."""
+    large: bool = True
+    """Whether large tensors are looked at: outputs of modules, and by how much parameters move."""
     histograms: bool = False
 
 
@@ -44,8 +48,6 @@ class Follower(Protocol):
     """Number of this process among those that train together."""
     facts: Mapping[str, Any]
     """What there is to say of model, versions and device."""
-    size: int
-    """Number of elements of all parameters."""
     traceable: bool
     """Whether tracing a step changes none of its numbers."""
 

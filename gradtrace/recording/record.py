@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from gradtrace.backends import backends_for
-from gradtrace.errors import BackendError, OptionError, TraceError
+from gradtrace.errors import BackendError, FileError, OptionError, TraceError
 from gradtrace.recording.ledger import Reading
 from gradtrace.recording.observer import Follower, Observer, Schedule
 from gradtrace.recording.origin import origin, plain
@@ -22,14 +22,14 @@ from gradtrace.recording.writer import Writer
 
 __all__ = ["Recorder", "record"]
 
-AFFORDABLE = 2**20
-"""Elements of all parameters up to which their updates are measured in every step."""
-
-SELDOM = 10
-"""Steps from one measured update to the next in larger models."""
-
-LAG = 16
+LAG = 32
 """Steps whose numbers may be on their way from a device at once."""
+
+BATCH = 16
+"""Steps that are handed to the writer together, which is cheaper than one by one."""
+
+PATIENCE = 0.25
+"""Seconds after which a step is handed over alone."""
 
 
 def record(
@@ -38,7 +38,7 @@ def record(
     *,
     optimizer: Any = None,
     every: int = 1,
-    updates_every: int | None = None,
+    large_every: int = 10,
     histograms_every: int | None = 100,
     snapshots_every: int | None = 1000,
     include: Names = None,
@@ -59,8 +59,9 @@ def record(
         optimizer: The optimizer, or a list of several; otherwise those are followed that step
             parameters of the model.
         every: Record every so many steps.
-        updates_every: Measure every so many steps by how much each parameter moves, for which all
-            are copied. Unless told, in every step up to a million parameters, else in every tenth.
+        large_every: Look every so many steps at what is large, more than 32,768 elements: outputs
+            of modules with their gradients, and by how much a parameter moves, for which it is
+            copied. Its gradient and its value are looked at in every step.
         histograms_every: Count magnitudes every so many steps; never if None.
         snapshots_every: Trace every so many steps whole; never if None.
         include: Names of the modules and parameters that are recorded, such as `"encoder.*"`, one
@@ -75,20 +76,21 @@ def record(
     """
     for name, value in (
         ("every", every),
-        ("updates_every", updates_every),
+        ("large_every", large_every),
         ("histograms_every", histograms_every),
         ("snapshots_every", snapshots_every),
     ):
-        if (value is None and name == "every") or not _is_interval(value):
+        needed = name in ("every", "large_every")
+        if (value is None and needed) or not _is_interval(value):
             raise OptionError(
                 f"{name}={value!r} is not a number of steps; use an integer from 1"
-                + ("" if name == "every" else ", or None")
+                + ("" if needed else ", or None")
             )
     return Recorder(
         model,
         Path(directory),
         optimizers=_listed(optimizer),
-        intervals=(every, updates_every, histograms_every, snapshots_every),
+        intervals=(every, large_every, histograms_every, snapshots_every),
         wanted=selector(include, exclude),
         config=config,
         on_finding=on_finding,
@@ -105,7 +107,7 @@ class Recorder:
         directory: Path,
         *,
         optimizers: tuple[Any, ...],
-        intervals: tuple[int, int | None, int | None, int | None],
+        intervals: tuple[int, int, int | None, int | None],
         wanted: Callable[[str], bool],
         config: Mapping[str, Any] | None,
         on_finding: Callable[[Any], object] | None,
@@ -115,9 +117,7 @@ class Recorder:
         """Where the run is kept: another folder than was asked for if that was taken."""
         self._follower = _follower(model, optimizers, wanted, self)
         self._model = model
-        self._every, self._updates, self._histograms, self._snapshots = intervals
-        if self._updates is None:
-            self._updates = 1 if self._follower.size <= AFFORDABLE else SELDOM
+        self._every, self._large, self._histograms, self._snapshots = intervals
         self._config = config
         self._on_finding = on_finding
         self._sinks = sinks
@@ -128,6 +128,7 @@ class Recorder:
         """Whether `step` ends a step, rather than the optimizer; None until that is known."""
         self._stepped: set[int] = set()
         self._optimized = False
+        self._handed_over = 0.0
         self._pending: deque[tuple[int, float, Reading]] = deque()
         self._tracing: Snapshots | None = None
 
@@ -154,10 +155,14 @@ class Recorder:
             raise TraceError(
                 "this recording has begun before; make another with gradtrace.record(...)"
             )
+        if self.directory.exists() and not self.directory.is_dir():
+            raise FileError(
+                f"{self.directory} is a file; a run is kept in a folder, which is made if need be"
+            )
         facts = origin(self._config)
         told = plain(self._follower.facts)
         facts["versions"] |= told.pop("versions", {})
-        facts |= told | {"every": self._every, "updates_every": self._updates}
+        facts |= told | {"every": self._every, "large_every": self._large}
         self._writer = Writer(
             self.directory,
             facts,
@@ -184,12 +189,13 @@ class Recorder:
         optimizer steps.
         """
         if self._writer is None or self._closed:
+            when = "after close()" if self._closed else "before start()"
             raise TraceError(
-                f"recorder.step() was called {'after close()' if self._closed else 'before start()'}"
-                "; call it in the block of `with gradtrace.record(...) as recorder:`"
+                f"recorder.step() was called {when}; call it in the block of "
+                "`with gradtrace.record(...) as recorder:`"
             )
-        self._manual = True
         self._end(scalars, whole=True)
+        self._manual = True
 
     def close(self, *, state: str = "finished") -> None:
         """End the recording: take all hooks away, and keep what is still on its way.
@@ -224,6 +230,8 @@ class Recorder:
         if self._manual is None:
             self._stepped.add(id(optimizer))
             self._optimized = True
+            if self._tracing is not None:
+                self._tracing.end()  # another step may follow in which `step` is not called either
         elif self._manual is False:
             self._end({}, whole=False)
 
@@ -233,6 +241,12 @@ class Recorder:
         self._tracing.end()
         self._take(scalars, whole=whole)
         self._begin()
+        if len(self._pending) >= BATCH or time.monotonic() - self._handed_over > PATIENCE:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Give the writer the steps of which the numbers have come."""
+        self._handed_over = time.monotonic()
         while self._pending and (self._pending[0][2].ready() or len(self._pending) > LAG):
             self._put(self._pending.popleft())
 
@@ -261,7 +275,7 @@ class Recorder:
         measured = index % self._every == 0
         return Schedule(
             measured,
-            measured and self._is_due(index, self._updates),
+            measured and self._is_due(index, self._large),
             measured and self._is_due(index, self._histograms),
         )
 

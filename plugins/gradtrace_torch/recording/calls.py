@@ -8,13 +8,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import Node
 
 from gradtrace.recording.ledger import Layout, Page, Row
+from gradtrace.recording.observer import LARGE
 from gradtrace.recording.sample import Series
 from gradtrace_torch.modules import tensors_in
 from gradtrace_torch.recording.passes import Passes
-from gradtrace_torch.recording.reductions import Ends, measure
+from gradtrace_torch.recording.reductions import measure
+from gradtrace_torch.recording.together import is_small, measure_together
+from gradtrace_torch.recording.uses import Edge, Path, Share, edge_of, follow, path_to, uses_of
 
 __all__ = ["Calls"]
 
@@ -27,40 +29,55 @@ ENDS: dict[str, tuple[float, float]] = {
 }
 """Operations that saturate, with the ends of what they give."""
 
-Edge = tuple[Node, int]
-
 
 class Calls:
-    """Follows the modules of a model from call to call."""
+    """Follows the modules of a model from call to call.
+
+    Small tensors are only remembered and measured together, before the step ends.
+    """
 
     def __init__(self, layout: Layout, passes: Passes, working: Callable[[], None]) -> None:
         self.page = Page()
         self.on = True
+        self.expectant = True
+        """Whether somebody waits to hear that the model works again."""
+        self.large = True
+        """Whether large tensors are measured in this step."""
+        self.outputs: set[int] = set()
+        """Slots of what is no gradient."""
+        self.followed = 0
+        """Number of modules that are followed."""
         self.since: list[tuple[object, int]] = []
         """For each call that runs, how many autograd nodes there were before it."""
         self._layout = layout
         self._passes = passes
         self._working = working
+        self._later: list[tuple[_Module, Tensor, int]] = []
+        """Small outputs, with the version they had."""
         self._seen: tuple[Tensor, int, Row | None] | None = None
         self._came: tuple[Tensor, Row | None] | None = None
-        self._forward: set[str] = set()
+        self._forward: set[_Module] = set()
         """Modules of which an output was measured outside a backward pass."""
 
     def follow(self, module: nn.Module, name: str) -> Iterator[Any]:
         """Put hooks on `module`; yield their handles."""
         call = _Module(self, module, name)
+        self.followed += 1
         if not call.is_plain:
             yield module.register_forward_pre_hook(call.enter)
         yield module.register_forward_hook(call.leave, with_kwargs=True)
 
-    def slots(self, series: Callable[[str], Series]) -> tuple[int, int, int]:
-        """Return the slots of output, upstream and downstream gradient."""
+    def slots(self, name: str, series: Callable[[str], Series]) -> tuple[int, int, int]:
+        """Return the slots of output, upstream and downstream gradient of a module."""
+        self._layout.meet(name)
         quantities = ("output", "upstream gradient", "downstream gradient")
-        output, upstream, downstream = (self._layout.slot(series(name)) for name in quantities)
+        output, upstream, downstream = (self._layout.slot(series(each)) for each in quantities)
+        self.outputs.add(output)
         return output, upstream, downstream
 
     def turn(self) -> Page:
         """Return the page that was written, and begin another."""
+        self._measure_later()
         page, self.page = self.page, Page()
         self._forward.clear()
         self.since.clear()
@@ -71,33 +88,56 @@ class Calls:
         """Let go of the tensors that were measured last."""
         self._seen = self._came = None
 
-    def put(self, name: str, slot: int, output: Tensor, ends: Ends) -> None:
+    def put(self, module: _Module, output: Tensor) -> None:
         """Measure an output, unless a checkpoint computes again what was measured before."""
-        self._layout.meet(name)
         if torch._C._current_graph_task_id() == -1:
-            self._working()
-            self._forward.add(name)
-        elif name in self._forward:
+            if self.expectant:
+                self.expectant = False
+                self._working()
+            self._forward.add(module)
+        elif module in self._forward:
+            return
+        if not module.hurries and module.ends is None and is_small(output):
+            self._later.append((module, output, output._version))
+            if module.hurries is False:
+                return
+        if not self.large and output.numel() > LARGE:
             return
         seen = self._seen
-        if seen is not None and seen[0] is output and seen[1] == output._version and ends is None:
+        if seen is not None and seen[0] is output and seen[1] == output._version:
             row = seen[2]
         else:
-            row = measure(output, zeros=True, ends=ends)
-            self._seen = (output, output._version, row)
+            row = measure(output, zeros=True, ends=module.ends)
+            self._seen = (output, output._version, row) if module.ends is None else None
         if row is not None:
-            self.page.rows.append((slot, row))
+            self.page.rows.append((module.output_slot, row))
+
+    def _measure_later(self) -> None:
+        later, self._later = self._later, []
+        kept = [(m, output) for m, output, _ in later if m.hurries is False]
+        for module, output, version in later:
+            overwritten = output._version != version
+            if overwritten and module.hurries is False:
+                kept = [(m, o) for m, o in kept if o is not output]
+            module.hurries = overwritten or bool(module.hurries)
+        rows = measure_together([output for _, output in kept], zeros=True)
+        for (module, _), row in zip(kept, rows, strict=True):
+            if row is not None:
+                self.page.rows.append((module.output_slot, row))
 
     def arrived(self, slot: int, gradient: Tensor) -> None:
         """Measure a gradient, of which the next one to arrive may be the same tensor."""
+        found = self._passes.found()
+        if not self.large and gradient.numel() > LARGE:
+            return
         came = self._came
-        if came is not None and came[0] is gradient:
-            row = came[1]
-        else:
-            row = measure(gradient)
-            self._came = (gradient, row)
-        if row is not None:
-            self._passes.rows().append((slot, row))
+        if came is None or came[0] is not gradient:
+            if is_small(gradient):
+                found.later.append((slot, gradient))
+                return
+            self._came = came = (gradient, measure(gradient))
+        if came[1] is not None:
+            found.rows.append((slot, came[1]))
 
 
 class _Module:
@@ -108,11 +148,15 @@ class _Module:
         op = _op_of(type(module).__name__) if builtin else None
         self.is_plain = builtin and not list(module.children())
         """Whether it reads nothing but its arguments and parameters."""
+        self.ends = ENDS.get(op or "")
+        self.hurries: bool | None = None
+        """Whether its outputs are overwritten later in the step; None until that is known."""
+        self.output_slot = self._upstream_slot = self._downstream_slot = -1
         self._calls = calls
         self._name = name
-        self._ends = ENDS.get(op or "")
         self._series = lambda quantity: Series(name, quantity, "module", op, name, "parts")
-        self._slots: tuple[int, int, int] | None = None
+        self._path: Path | None = None
+        """How the gradient went to the one input, last time."""
 
     def enter(self, module: nn.Module, arguments: tuple[Any, ...]) -> None:
         """Remember how many autograd nodes there are before the call."""
@@ -123,137 +167,108 @@ class _Module:
         self, module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any
     ) -> None:
         """Measure the output, and have the gradients measured as they come."""
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or not self._calls.on:
             return
-        since = 0
-        while not self.is_plain and self._calls.since and since == 0:
+        since = 0 if self.is_plain else self._began()
+        if torch.is_grad_enabled():
+            with torch._C.DisableTorchFunction():
+                self._leave(arguments, keywords, output, since)
+
+    def _began(self) -> int:
+        while self._calls.since:
             call, number = self._calls.since.pop()
-            since = number if call is self else 0
-        if not self._calls.on or not torch.is_grad_enabled():
-            return
-        with torch._C.DisableTorchFunction():
-            self._leave(arguments, keywords, output, since)
+            if call is self:
+                return number
+        return 0
 
     def _leave(self, arguments: Any, keywords: dict[str, Any], output: Any, since: int) -> None:
+        if self.output_slot < 0:
+            slots = self._calls.slots(self._name, self._series)
+            self.output_slot, self._upstream_slot, self._downstream_slot = slots
         outputs = [output] if isinstance(output, Tensor) else _tensors(output)
-        if self._slots is None:
-            self._slots = self._calls.slots(self._series)
-        results: list[Edge] = []
         for tensor in outputs:
             if tensor.is_floating_point() or tensor.is_complex():
-                self._calls.put(self._name, self._slots[0], tensor, self._ends)
-            node = tensor.grad_fn
-            if node is not None:
-                results.append((node, tensor.output_nr))
-        if results:
-            inputs = _tensors(arguments) + (_tensors(keywords) if keywords else [])
-            self._expect(results, inputs, outputs, since)
+                self._calls.put(self, tensor)
+        if not self._knows_the_way(arguments, keywords, output):
+            results = [(t.grad_fn, t.output_nr) for t in outputs if t.grad_fn is not None]
+            if results:
+                inputs = _tensors(arguments) + (_tensors(keywords) if keywords else [])
+                self._expect(results, inputs, outputs, since)
+
+    def _knows_the_way(self, arguments: Any, keywords: Any, output: Any) -> bool:
+        """Put hooks where they were needed last time, if that is where they are needed."""
+        if self._path is None or keywords or len(arguments) != 1 or type(output) is not Tensor:
+            return False
+        node, given = output.grad_fn, arguments[0]
+        if node is None or output.output_nr or type(given) is not Tensor or given.grad_fn is None:
+            return False
+        user = follow(self._path, node, given)
+        if user is None or given is output:
+            return False
+        if user is node:
+            node.register_hook(self._passed_through)
+        else:
+            node.register_prehook(self._came)
+            user.register_hook(self._went)
+        return True
+
+    def _came(self, upstream: tuple[Any, ...]) -> None:
+        if upstream[0] is not None and self._calls.on:
+            self._calls.arrived(self._upstream_slot, upstream[0])
+
+    def _went(self, downstream: tuple[Any, ...], upstream: tuple[Any, ...]) -> None:
+        assert self._path is not None
+        gradient = downstream[self._path[-1]]
+        if gradient is not None and self._calls.on:
+            self._calls.arrived(self._downstream_slot, gradient)
+
+    def _passed_through(self, downstream: tuple[Any, ...], upstream: tuple[Any, ...]) -> None:
+        self._came(upstream)
+        self._went(downstream, upstream)
 
     def _expect(
         self, results: list[Edge], inputs: list[Tensor], outputs: list[Tensor], since: int
     ) -> None:
-        uses = _uses(results, inputs, outputs, since)
-        shares = {edge: _Share(self._passed, len(places)) for edge, places in uses.items()}
-        heard: dict[Node, list[tuple[int, _Share]]] = {}
+        uses = uses_of(results, inputs, outputs, since)
+        shares = {edge: Share(self._passed, len(places)) for edge, places in uses.items()}
+        heard: dict[Any, list[tuple[int, Share]]] = {}
         for edge, places in uses.items():
             for node, slot in places:
                 heard.setdefault(node, []).append((slot, shares[edge]))
-        for node, places in heard.items():
-            node.register_hook(_listener(places))
-        for edge in dict.fromkeys(results):
-            node, number = edge
-            through = any(edge == _edge_of(tensor) for tensor in inputs)
-            node.register_prehook(self._arrival(number, through=through and edge not in uses))
+        for node, listening in heard.items():
+            node.register_hook(_listener(listening))
+        for result in dict.fromkeys(results):
+            node, number = result
+            through = node not in heard and any(result == edge_of(each) for each in inputs)
+            node.register_prehook(self._arrival(number, through=through))
+        if self.is_plain and len(uses) == len(results) == 1:
+            (edge, places), (node, number) = next(iter(uses.items())), results[0]
+            self._path = path_to(edge, node) if len(places) == 1 and not number else None
 
     def _arrival(self, number: int, *, through: bool) -> Callable[[tuple[Any, ...]], None]:
         def hook(gradients: tuple[Any, ...]) -> None:
             gradient = gradients[number]
-            if gradient is None or not self._calls.on or self._slots is None:
+            if gradient is None or not self._calls.on:
                 return
-            with torch._C.DisableTorchFunction():
-                self._calls.arrived(self._slots[1], gradient)
-                if through:  # the module returned what it was given
-                    self._calls.arrived(self._slots[2], gradient)
+            self._calls.arrived(self._upstream_slot, gradient)
+            if through:  # the module returned what it was given
+                self._calls.arrived(self._downstream_slot, gradient)
 
         return hook
 
     def _passed(self, gradient: Tensor) -> None:
-        if self._calls.on and self._slots is not None:
-            with torch._C.DisableTorchFunction():
-                self._calls.arrived(self._slots[2], gradient)
-
-
-class _Share:
-    """The gradient that a module passes back to one input, through all its uses of it."""
-
-    def __init__(self, done: Callable[[Tensor], None], uses: int) -> None:
-        self._done = done
-        self._uses = uses
-        self._left = uses
-        self._sum: Tensor | None = None
-
-    def add(self, gradient: Tensor | None) -> None:
-        """Take the share of one use."""
-        self._left -= 1
-        if gradient is not None:
-            self._sum = gradient if self._sum is None else self._sum + gradient
-        if self._left == 0:
-            total, self._sum, self._left = self._sum, None, self._uses
-            if total is not None:
-                self._done(total)
+        if self._calls.on:
+            self._calls.arrived(self._downstream_slot, gradient)
 
 
 def _listener(
-    places: list[tuple[int, _Share]],
+    places: list[tuple[int, Share]],
 ) -> Callable[[tuple[Any, ...], tuple[Any, ...]], None]:
     def hook(downstream: tuple[Any, ...], upstream: tuple[Any, ...]) -> None:
         for slot, share in places:
             share.add(downstream[slot])
 
     return hook
-
-
-def _uses(
-    results: list[Edge], inputs: list[Tensor], outputs: list[Tensor], since: int
-) -> dict[Edge, list[Edge]]:
-    """Return for each input the autograd nodes of the call that use it, with the operand."""
-    edges: dict[Edge, list[Edge]] = {}
-    oldest = since
-    for tensor in inputs:
-        if any(tensor is output for output in outputs) and tensor._version:
-            node = tensor.grad_fn  # written in place: what it was before is what the node used
-            if node is not None and node._sequence_nr() >= since:
-                return {
-                    edge: [(node, slot)]
-                    for slot, edge in enumerate(node.next_functions)
-                    if edge[0] is not None and edge[0].name() != "torch::autograd::AccumulateGrad"
-                }
-        edge = _edge_of(tensor)
-        if edge is not None:
-            edges[edge] = []
-    if not since and edges:
-        known = [edge[0]._sequence_nr() for edge in edges if edge[0].next_functions]
-        oldest = min(known, default=0)
-    pending = [node for node, number in results if (node, number) not in edges]
-    met = set(pending)
-    while pending and edges:
-        node = pending.pop()
-        for slot, edge in enumerate(node.next_functions):
-            if edge in edges:
-                edges[edge].append((node, slot))
-            elif edge[0] is not None and edge[0] not in met and edge[0]._sequence_nr() >= oldest:
-                met.add(edge[0])
-                pending.append(edge[0])
-    return {edge: places for edge, places in edges.items() if places}
-
-
-def _edge_of(tensor: Tensor) -> Edge | None:
-    if tensor.grad_fn is not None:
-        return tensor.grad_fn, tensor.output_nr
-    if tensor.requires_grad:
-        edge = torch.autograd.graph.get_gradient_edge(tensor)
-        return edge.node, edge.output_nr
-    return None
 
 
 def _tensors(value: Any) -> list[Tensor]:

@@ -7,11 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from gradtrace.errors import OptionError
-from gradtrace.recording.ledger import Layout, Page, Reading, Row
+from gradtrace.recording.ledger import Layout, Page, Reading
 from gradtrace.recording.observer import Moments, Schedule
 from gradtrace_torch.recording.calls import Calls
 from gradtrace_torch.recording.model_facts import model_facts
@@ -21,11 +20,12 @@ from gradtrace_torch.recording.optimizers import (
     learning_rates,
 )
 from gradtrace_torch.recording.parameters import Parameters
-from gradtrace_torch.recording.passes import Passes
+from gradtrace_torch.recording.passes import Found, Passes
 from gradtrace_torch.recording.ranks import averaged_by, place_in_world, unwrapped
 from gradtrace_torch.recording.readback import PageReading
 from gradtrace_torch.recording.reductions import scaled
 from gradtrace_torch.recording.scaling import Scaling
+from gradtrace_torch.recording.together import measure_together
 
 __all__ = ["TorchFollower"]
 
@@ -51,6 +51,12 @@ class TorchFollower:
         self._wanted = wanted
         self._moments = moments
         self._optimizers = tuple(inner_of(each) for each in optimizers)
+        for each in self._optimizers:
+            if not isinstance(each, torch.optim.Optimizer):
+                raise OptionError(
+                    f"optimizer={each!r} is no optimizer of torch; pass one, a list of several, or "
+                    "none: an optimizer that steps parameters of the model is found by itself"
+                )
         self._seen: list[Any] = list(self._optimizers)
         self._layout = Layout()
         self._passes = Passes(self._pass_ended)
@@ -63,8 +69,9 @@ class TorchFollower:
         self._scalars: dict[str, Any] = {}
         self._stepping: list[Any] = []
         self._world = 1
+        self._unscale: Any = None
+        """By what the gradients of this step were multiplied."""
         self.rank = place_in_world()[0]
-        self.size = sum(p.numel() for p in root.parameters() if not is_lazy(p))
         self.traceable = not any(
             type(module).__name__ == "OptimizedModule" or module._compiled_call_impl is not None
             for module in model.modules()
@@ -117,7 +124,9 @@ class TorchFollower:
             if self._wanted(unwrapped(name))
         ]
         self._world = averaged_by(self._outermost)
-        self._parameters = Parameters(named, self._layout, self._arrived)
+        alone = self._world == 1 and self._calls.followed
+        arrived = self._passes.arrived.append if alone else self._arrived
+        self._parameters = Parameters(named, self._layout, arrived)
         self._parameters.schedule = self._schedule
         return self._parameters
 
@@ -136,23 +145,23 @@ class TorchFollower:
         with torch._C.DisableTorchFunction():
             if self._world > 1 and type(tensor) is nn.Parameter:
                 self._params.measure_local(tensor, self._layout)
-            self._passes.add()
+            self._passes.add(tensor)
 
-    def _pass_ended(self, rows: list[tuple[int, Row]]) -> None:
+    def _pass_ended(self, found: Found) -> None:
         self._calls.rest()
         if not self._schedule.measured:
             return
         with torch._C.DisableTorchFunction(), torch.no_grad():
             self._moments.working()
             self._scaling.search()
-            scale = self._scaling.scale()
-            unscale = None if scale is None else 1.0 / scale
-            if scale is not None:
-                self._scalars["scale"] = scale
+            unscale = self._unscale = self._reciprocal()
             factor = (1.0 if unscale is None else unscale) / self._world
-            self._calls.page.rows += (
-                rows if _is_one(factor) else [(slot, scaled(row, factor)) for slot, row in rows]
-            )
+            small = measure_together([gradient for _, gradient in found.later])
+            slots = (slot for slot, _ in found.later)
+            rows = found.rows + [(slot, row) for slot, row in zip(slots, small, strict=True) if row]
+            if not isinstance(factor, float) or factor != 1:
+                rows = [(slot, scaled(row, factor)) for slot, row in rows]
+            self._calls.page.rows += rows
             self._params.measure_gradients(unscale)
 
     def _before_step(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -165,11 +174,34 @@ class TorchFollower:
             closure = has_closure(args, kwargs)
             if not closure:
                 self._moments.working()
-            self._scaling.stepped_by(optimizer)
+            if self._scaling.stepped_by(optimizer):
+                self._correct_scale()
             self._scalars.update(learning_rates(self._seen))
             self._params.before_step(
                 self._params.of(optimizer), self._scaling.left_to(optimizer), gradients=not closure
             )
+
+    def _reciprocal(self) -> Any:
+        """Return by what gradients have to be multiplied, and record the scale they have."""
+        scale = self._scaling.scale()
+        if scale is None:
+            self._scalars.pop("scale", None)
+            return None
+        self._scalars["scale"] = scale
+        return 1.0 / scale
+
+    def _correct_scale(self) -> None:
+        """Unscale again what has been measured in this step before the scaler was known."""
+        before, self._unscale = self._unscale, self._reciprocal()
+        factor = (1.0 if self._unscale is None else self._unscale) / (
+            1.0 if before is None else before
+        )
+        page = self._calls.page
+        page.rows = [
+            (slot, row if slot in self._calls.outputs else scaled(row, factor))
+            for slot, row in page.rows
+        ]
+        self._params.rescale(factor)
 
     def _after_step(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if not self._stepping or self._stepping[-1] is not optimizer:
@@ -178,10 +210,9 @@ class TorchFollower:
         if self._schedule.measured:
             with torch._C.DisableTorchFunction(), torch.no_grad():
                 self._params.after_step(
-                    self._params.of(optimizer),
-                    gradients=has_closure(args, kwargs),
-                    keep=self._schedule.updates,
+                    self._params.of(optimizer), gradients=has_closure(args, kwargs)
                 )
+        self._calls.expectant = True
         self._moments.optimized(optimizer)
 
     def mark(self) -> None:
@@ -212,11 +243,9 @@ class TorchFollower:
     def begin(self, schedule: Schedule) -> None:
         """Measure the next step as `schedule` says."""
         self._schedule = schedule
-        self._calls.on = schedule.measured
+        self._calls.on, self._calls.large = schedule.measured, schedule.large
         if self._parameters is not None:
             self._parameters.schedule = schedule
-            if not schedule.updates:
-                self._parameters.rest()
 
     def quiet(self, *, tracing: bool) -> bool:
         """Tell whether nobody else's mode is in the way of a trace that begins or ends."""
@@ -239,10 +268,6 @@ class TorchFollower:
             self._parameters.stop()
 
 
-def _is_one(factor: Any) -> bool:
-    return isinstance(factor, float) and factor == 1.0
-
-
 def _wraps(module: nn.Module) -> bool:
     return type(module).__name__ in ("DistributedDataParallel", "CheckpointWrapper")
 
@@ -256,4 +281,9 @@ def _number(name: str, value: Any) -> Any:
                 f"{name}.mean(), or one of its elements"
             )
         return value.detach().clone().reshape(())
+    if not hasattr(value, "__float__"):
+        raise OptionError(
+            f"{name}={value!r} is no number; recorder.step() takes numbers, and text belongs in "
+            "gradtrace.record(config=...)"
+        )
     return value

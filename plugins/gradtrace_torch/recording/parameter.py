@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from gradtrace.recording.ledger import Layout, Page, Row
-from gradtrace.recording.observer import Schedule
+from gradtrace.recording.observer import LARGE, Schedule
 from gradtrace.recording.sample import Series
 from gradtrace_torch.recording.ranks import local_of, spread_of
-from gradtrace_torch.recording.reductions import histogram, measure, scaled
+from gradtrace_torch.recording.reductions import (
+    Numbers,
+    histogram,
+    host_array,
+    measure,
+    row_of,
+    scaled,
+    sum_of_squares,
+)
 
 __all__ = ["Parameter"]
 
-_AFFORDABLE = 2**14
-"""Elements up to which extremes of a value are measured in every step."""
+
+class _Measured(NamedTuple):
+    """The gradient that was measured last."""
+
+    tensor: Tensor
+    version: int
+    raw: Row | None
+    row: Row | None
+    """What `raw` is without the scale of a GradScaler."""
+
+    def is_stale(self) -> bool:
+        """Tell whether it was written to since, also through `.data`, which counts no version."""
+        if self.tensor._version != self.version:
+            return True
+        array = host_array(self.tensor.detach())
+        return array is not None and self.raw is not None and sum_of_squares(array) != self.raw[2]
 
 
 class Parameter:
@@ -30,10 +53,13 @@ class Parameter:
             quantity: layout.slot(self.series(quantity))
             for quantity in ("value", "gradient", "unclipped gradient", "update")
         }
-        self._gradient: tuple[Tensor, int, Row | None] | None = None
-        """The gradient that was measured last, with the version it had."""
+        self._gradient: _Measured | None = None
         self._value: tuple[int, Row] | None = None
         """The version of the value that was measured last."""
+        self._memory: tuple[int, Numbers | None] | None = None
+        self._copy: Tensor | Numbers | None = None
+        self._room: Numbers | None = None
+        """Memory for the next copy; a large one is given back after each."""
 
     def series(self, quantity: str) -> Series:
         """Return the series of one of its quantities."""
@@ -46,60 +72,119 @@ class Parameter:
             return None
         return local_of(self.tensor).detach()
 
+    def read_gradient(self, unscale: Any) -> None:
+        """Measure the gradient times `unscale`, unless that is done already."""
+        gradient = self.tensor.grad
+        if gradient is None:
+            self._gradient = None
+            return
+        local = local_of(gradient)
+        known = self._gradient
+        if known is None or known.tensor is not local or known.is_stale():
+            row = raw = measure(local, extremes=True)
+            if row is not None and unscale is not None:
+                row = scaled(row, unscale)
+            self._gradient = _Measured(local, local._version, raw, row)
+
     def gradient_arrived(self, page: Page, unscale: Any) -> None:
-        """Measure the gradient as it has been accumulated, unless that is already done."""
-        row = self._measured(unscale)
-        if row is not None:
+        """Note the gradient as it has been accumulated."""
+        self.read_gradient(unscale)
+        row = self._gradient and self._gradient.row
+        if row:
             page.latest[self.slots["unclipped gradient"]] = row
             page.latest.pop(self.slots["gradient"], None)
 
-    def gradient_taken(self, page: Page, unscale: Any, schedule: Schedule) -> None:
-        """Measure the gradient that an optimizer is about to take."""
-        row = self._measured(unscale)
+    def rescale(self, page: Page, factor: Any) -> None:
+        """Multiply by `factor` what was measured of the gradient."""
+        known = self._gradient
+        if known is not None and known.row is not None:
+            self._gradient = known._replace(row=scaled(known.row, factor))
+        row = page.latest.get(self.slots["unclipped gradient"])
         if row is not None:
+            page.latest[self.slots["unclipped gradient"]] = scaled(row, factor)
+
+    def gradient_taken(self, page: Page, unscale: Any, schedule: Schedule) -> None:
+        """Note the gradient as an optimizer takes it."""
+        self.read_gradient(unscale)
+        row = self._gradient and self._gradient.row
+        if row:
             page.latest[self.slots["gradient"]] = row
             page.latest.setdefault(self.slots["unclipped gradient"], row)
             if schedule.histograms:
                 self._count(page, unscale)
 
-    def _measured(self, unscale: Any) -> Row | None:
-        gradient = self.tensor.grad
-        if gradient is None:
-            return None
-        local = local_of(gradient)
-        known = self._gradient
-        if known is not None and known[0] is local and known[1] == local._version:
-            return known[2]
-        row = measure(local, extremes=True)
-        if row is not None and unscale is not None:
-            row = scaled(row, unscale)
-        self._gradient = (local, local._version, row)
-        return row
-
     def _count(self, page: Page, unscale: Any) -> None:
         if self._gradient is not None:
-            gradient = self._gradient[0].detach()
+            gradient = self._gradient.tensor.detach()
             page.histograms[self.slots["gradient"]] = histogram(
                 gradient if unscale is None else gradient * unscale
             )
 
+    def _moves(self, value: Tensor, schedule: Schedule) -> bool:
+        return schedule.large or value.numel() <= LARGE
+
+    def before(self, schedule: Schedule) -> None:
+        """Copy the value, which an optimizer is about to change."""
+        value = self.value()
+        if value is None or not self._moves(value, schedule):
+            return
+        array = self._host(value)
+        if array is None:
+            self._copy = value.clone()
+            return
+        if self._room is None or self._room.shape != array.shape:
+            self._room = np.empty_like(array)
+        np.copyto(self._room, array)
+        self._copy = self._room
+
+    def after(self, page: Page, schedule: Schedule) -> None:
+        """Measure by how much the value has moved since."""
+        copy, self._copy = self._copy, None
+        value = self.value()
+        if copy is None or value is None:
+            return
+        if isinstance(copy, Tensor):
+            row = measure(value.sub(copy), extremes=True)
+        else:
+            array = self._host(value)
+            difference = np.subtract(array, copy, out=copy)
+            row = row_of(difference, extremes=difference.size <= LARGE)
+        if row is not None:
+            page.latest[self.slots["update"]] = row
+        if schedule.histograms:
+            page.histograms[self.slots["update"]] = histogram(torch.as_tensor(copy))
+        if value.numel() > LARGE:
+            self._room = None
+
     def measure_value(self, page: Page, schedule: Schedule) -> None:
         """Measure the value, unless it is known from a step before and nobody wrote to it."""
-        tensor = self.value()
-        if tensor is None:
+        value = self.value()
+        if value is None:
             return
-        thorough = schedule.updates or tensor.numel() <= _AFFORDABLE
-        if self._value is None or self._value[0] != tensor._version or schedule.updates:
-            row = measure(tensor, extremes=thorough)
-            if row is None:
-                return
-            self._value = (tensor._version, row)
-        page.latest[self.slots["value"]] = self._value[1]
-        if schedule.histograms:
-            page.histograms[self.slots["value"]] = histogram(tensor)
+        thorough = self._moves(value, schedule)
+        known = self._value
+        if known is None or known[0] != value._version or thorough:
+            array = self._host(value)
+            row = (
+                measure(value, extremes=thorough)
+                if array is None
+                else row_of(array, extremes=thorough)
+            )
+            self._value = known = None if row is None else (value._version, row)
+        if known is not None:
+            page.latest[self.slots["value"]] = known[1]
+            if schedule.histograms:
+                page.histograms[self.slots["value"]] = histogram(value)
+
+    def _host(self, value: Tensor) -> Numbers | None:
+        """Return the memory of a plain value, which is the same from step to step."""
+        pointer = value.data_ptr() if value.is_cpu else 0
+        if self._memory is None or self._memory[0] != pointer:
+            self._memory = (pointer, host_array(value))
+        return self._memory[1]
 
     def settle(self, page: Page, schedule: Schedule) -> None:
-        """Complete what is known of it at the end of a step, and let go of its gradient."""
+        """Complete what is known of its gradient at the end of a step, and let go of it."""
         if self.slots["value"] not in page.latest:
             self.measure_value(page, schedule)
         arrived = page.latest.get(self.slots["unclipped gradient"])

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from gradtrace.recording.ledger import Layout, Page
 from gradtrace.recording.observer import Schedule
 from gradtrace_torch.recording.parameter import Parameter
 from gradtrace_torch.recording.ranks import counted
-from gradtrace_torch.recording.reductions import histogram, measure
+from gradtrace_torch.recording.reductions import measure
 
 __all__ = ["Parameters"]
 
@@ -31,13 +30,10 @@ class Parameters:
     ) -> None:
         self.page = Page()
         self.schedule = Schedule()
-        followed = [(Parameter(name, tensor, layout), tensor) for name, tensor in named]
-        self.all = [each for each, tensor in followed if counted(tensor)]
-        self._by_tensor = {id(tensor): each for each, tensor in followed if counted(tensor)}
+        self.all = [Parameter(name, tensor, layout) for name, tensor in named if counted(tensor)]
+        self._by_tensor = {id(each.tensor): each for each in self.all}
         self._arrived = arrived
         self._handles: dict[int, Any] = {}
-        self._copies: list[tuple[Parameter, Tensor, Tensor]] = []
-        self._spare: dict[int, Tensor] = {}
         self.listen()
 
     def listen(self) -> None:
@@ -58,6 +54,11 @@ class Parameters:
         for each in self.all:
             each.gradient_arrived(self.page, unscale)
 
+    def rescale(self, factor: Any) -> None:
+        """Multiply by `factor` the gradients that were measured in this step."""
+        for each in self.all:
+            each.rescale(self.page, factor)
+
     def measure_local(self, tensor: Tensor, layout: Layout) -> None:
         """Measure the gradient of this process alone, before those of all are averaged."""
         each = self._by_tensor.get(id(tensor))
@@ -68,40 +69,20 @@ class Parameters:
 
     def before_step(self, stepped: list[Parameter], unscale: Any, *, gradients: bool) -> None:
         """Measure the gradients that an optimizer takes, then copy what it is about to change."""
-        if gradients:
-            for each in stepped:
+        for each in stepped:
+            if gradients:
                 each.gradient_taken(self.page, unscale, self.schedule)
-        self._copies = []
-        if self.schedule.updates:
-            for each in stepped:
-                local = each.value()
-                if local is not None:
-                    self._copies.append((each, local, self._copy(each, local)))
+            each.before(self.schedule)
 
-    def _copy(self, each: Parameter, local: Tensor) -> Tensor:
-        spare = self._spare.pop(id(each), None)
-        if spare is None or spare.shape != local.shape or spare.dtype != local.dtype:
-            return local.clone()
-        return spare.copy_(local)
-
-    def after_step(self, stepped: list[Parameter], *, gradients: bool, keep: bool) -> None:
-        """Measure by how much each parameter moved; `keep` the memory for the next step.
+    def after_step(self, stepped: list[Parameter], *, gradients: bool) -> None:
+        """Measure by how much each parameter moved, and its value.
 
         `gradients` that were computed inside the step are still there to be measured.
         """
-        copies, self._copies = self._copies, []
-        for each, local, copy in copies:
-            torch.sub(local, copy, out=copy)
-            row = measure(copy, extremes=self.schedule.histograms)
-            if row is not None:
-                self.page.latest[each.slots["update"]] = row
-            if self.schedule.histograms:
-                self.page.histograms[each.slots["update"]] = histogram(copy)
-            if keep:
-                self._spare[id(each)] = copy
         for each in stepped:
             if gradients:
                 each.gradient_taken(self.page, None, self.schedule)
+            each.after(self.page, self.schedule)
             each.measure_value(self.page, self.schedule)
 
     def turn(self) -> Page:
@@ -113,14 +94,8 @@ class Parameters:
         page, self.page = self.page, Page()
         return page
 
-    def rest(self) -> None:
-        """Give back the memory of the copies."""
-        self._copies.clear()
-        self._spare.clear()
-
     def stop(self) -> None:
         """Remove every hook."""
         for handle in self._handles.values():
             handle.remove()
         self._handles.clear()
-        self.rest()

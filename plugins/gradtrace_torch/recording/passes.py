@@ -5,70 +5,75 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 from torch.autograd import Variable
 
 from gradtrace.recording.ledger import Row
 
-__all__ = ["Passes"]
+__all__ = ["Found", "Passes"]
 
 
-class _Pass:
-    """One backward pass, with what was measured in it."""
+class Found:
+    """What was found in one backward pass."""
 
     def __init__(self, task: int) -> None:
         self.task = task
         self.rows: list[tuple[int, Row]] = []
+        self.later: list[tuple[int, Tensor]] = []
+        """Small gradients that are still to be measured."""
         self.adds = False
 
 
 class Passes:
     """The backward passes that run, one inside the other where checkpoints recompute.
 
-    `on_end(rows)` is called at the end of a pass in which a parameter received its gradient, after
+    `on_end(found)` is called at the end of a pass in which a parameter received its gradient, after
     those who wait for the end of it too, such as DDP, have averaged the gradients.
     """
 
-    def __init__(self, on_end: Callable[[list[tuple[int, Row]]], None]) -> None:
+    def __init__(self, on_end: Callable[[Found], None]) -> None:
+        self.arrived: list[Tensor] = []
+        """Parameters that have received a gradient in the pass that runs."""
         self._on_end = on_end
-        self._open: list[_Pass] = []
+        self._open: list[Found] = []
 
-    def rows(self) -> list[tuple[int, Row]]:
-        """Return where what is measured in the pass that runs is put."""
-        return self._running().rows
-
-    def add(self) -> None:
-        """Take the pass that runs for one that adds to `.grad`."""
+    def add(self, tensor: Tensor) -> None:
+        """Take the pass that runs for one that adds to `.grad`, of `tensor` for example."""
         if torch._C._current_graph_task_id() == -1:
-            self._on_end([])
+            self._on_end(Found(-1))
         else:
-            self._running().adds = True
+            self.arrived.append(tensor)
+            self.found()
 
     def forget(self) -> None:
         """Forget passes that ended without saying so, in an exception."""
         if self._open and torch._C._current_graph_task_id() == -1:
             self._open.clear()
+        self.arrived.clear()
 
-    def _running(self) -> _Pass:
+    def found(self) -> Found:
+        """Return where what is found in the pass that runs is put."""
         task = torch._C._current_graph_task_id()
         if self._open and self._open[-1].task == task:
             return self._open[-1]
         for each in self._open:  # a nested pass may have ended in an exception
             if each.task == task:
                 return each
-        begun = _Pass(task)
+        begun = Found(task)
         self._open.append(begun)
         # what is queued while the queue is worked off comes after all that was queued before
         _at_end(lambda: _at_end(lambda: self._end(begun)))
         return begun
 
-    def _end(self, ended: _Pass) -> None:
+    def _end(self, ended: Found) -> None:
         if ended not in self._open:
             return
         del self._open[self._open.index(ended) :]
-        if ended.adds:
+        if self.arrived or ended.adds:
+            self.arrived.clear()
             if self._open:
                 self._open[-1].adds = True
-            self._on_end(ended.rows)
+            self._on_end(ended)
 
 
 def _at_end(call: Callable[[], None]) -> None:

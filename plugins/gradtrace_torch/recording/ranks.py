@@ -5,6 +5,7 @@ Nothing here talks to another process: a collective in a hook waits for ranks th
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import Any
 
@@ -35,16 +36,24 @@ def place_in_world() -> tuple[int, int]:
 
 
 def averaged_by(model: nn.Module) -> int:
-    """Return by how many processes gradients are averaged, 1 where they are not."""
+    """Return by how many processes gradients are averaged, 1 where they are not.
+
+    What wraps the model may not be at hand: it is looked for among all living objects.
+    """
     world = place_in_world()[1]
     if world == 1:
         return 1
-    wrapped = any(
-        type(module).__name__ in ("DistributedDataParallel", "FullyShardedDataParallel")
-        or hasattr(module, "_get_fsdp_state")
-        for module in model.modules()
-    )
-    return world if wrapped or any(map(_placements, model.parameters())) else 1
+    sharded = any(hasattr(module, "_get_fsdp_state") for module in model.modules())
+    return world if sharded or _is_replicated(model) else 1
+
+
+def _is_replicated(model: nn.Module) -> bool:
+    from torch.nn.parallel import DistributedDataParallel
+
+    wrappers = [
+        each for each in gc.get_objects() if issubclass(type(each), DistributedDataParallel)
+    ]
+    return any(model is each for wrapper in wrappers for each in wrapper.modules())
 
 
 def local_of(tensor: Tensor) -> Tensor:
@@ -62,14 +71,16 @@ def spread_of(tensor: Tensor) -> str:
 
 
 def counted(tensor: Tensor) -> bool:
-    """Tell whether the part that this process holds is no replica of that of another.
+    """Tell whether this process holds a part of the tensor that is no replica of another's.
 
     A tensor may be sharded over some processes and replicated over others; of those that hold
-    the same part, the first is read.
+    the same part, the first is read. With few rows there are processes that hold none.
     """
     placements = _placements(tensor)
     if all(placement.is_replicate() for placement in placements):
         return True
+    if tensor.numel() and not local_of(tensor).numel():
+        return False
     coordinate = tensor.device_mesh.get_coordinate()  # type: ignore[attr-defined]
     if coordinate is None:
         return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gradtrace.recording.ledger import Layout, Page, statistics_of
+from gradtrace.recording.ledger import Layout, Page
 from gradtrace.recording.sample import FIELDS, Series
 
 __all__ = ["PageReading", "Transfer"]
 
 _WIDTH = len(FIELDS)
+_SUMSQ = FIELDS.index("sumsq")
+
+Place = tuple[Any, Any]
+"""Where a number is missing: a list or dict, with the index or key in it."""
 
 
 class Transfer:
@@ -48,29 +52,30 @@ class PageReading:
 
     def __init__(self, page: Page, layout: Layout) -> None:
         rows = [*page.rows, *page.latest.items()]
-        self._layout = layout
-        self.series: tuple[Series, ...] = layout.series
-        self._slots = np.array([slot for slot, _ in rows], dtype=np.intp)
-        self._cells: list[Any] = [cell for _, row in rows for cell in row]
-        self._names = list(page.scalars)
-        self._cells += page.scalars.values()
+        self._slots = [slot for slot, _ in rows]
+        self._rows = [row for _, row in rows]
+        self._scalars = page.scalars
         self._histograms = page.histograms
-        self._transfers: list[tuple[list[int], Transfer]] = []
-        self._send()
+        self._layout = layout
+        self._plan = layout.plan(self._slots)
+        self.series: tuple[Series, ...] = layout.series
+        self._transfers = list(self._send())
 
-    def _send(self) -> None:
-        by_device: dict[torch.device, list[int]] = {}
-        for place, cell in enumerate(self._cells):
-            if isinstance(cell, Tensor):
-                by_device.setdefault(cell.device, []).append(place)
-        with torch.no_grad():
-            self._transfers = [
-                (places, Transfer([self._cells[place] for place in places]))
-                for places in by_device.values()
-            ]
+    def _send(self) -> Iterator[tuple[list[Place], Transfer]]:
+        """Begin to copy what is on a device, all that is on one together."""
+        by_device: dict[torch.device, list[Place]] = {}
+        for number, row in enumerate(self._rows):
+            if isinstance(row[_SUMSQ], Tensor):
+                self._rows[number] = list(row)
+                for column, cell in enumerate(row):
+                    if isinstance(cell, Tensor):
+                        place = (self._rows[number], column)
+                        by_device.setdefault(cell.device, []).append(place)
+        for name, scalar in self._scalars.items():
+            if isinstance(scalar, Tensor):
+                by_device.setdefault(scalar.device, []).append((self._scalars, name))
         for places in by_device.values():
-            for place in places:
-                self._cells[place] = None
+            yield places, Transfer([holder[key] for holder, key in places])
 
     def ready(self) -> bool:
         """Tell whether all numbers have come."""
@@ -81,16 +86,13 @@ class PageReading:
     ) -> tuple[dict[str, float], npt.NDArray[np.float64], Mapping[int, npt.NDArray[np.uint32]]]:
         """Return scalars, statistics and histograms; see `Reading`."""
         for places, transfer in self._transfers:
-            for place, number in zip(places, transfer.numbers(), strict=True):
-                self._cells[place] = number
-        count = len(self._slots) * _WIDTH
-        rows = np.array(self._cells[:count], dtype=np.float64).reshape(-1, _WIDTH)
-        scalars = dict(zip(self._names, map(float, self._cells[count:]), strict=True))
-        statistics = statistics_of(self._slots, rows, self._layout)
-        positions = self._layout.positions
+            for (holder, key), number in zip(places, transfer.numbers(), strict=True):
+                holder[key] = number
+        rows = np.array(self._rows, dtype=np.float64).reshape(-1, _WIDTH)
+        scalars = {name: float(scalar) for name, scalar in self._scalars.items()}
         histograms = {
-            int(positions[slot]): counts
+            self._layout.position(slot, self.series): counts
             for slot, counts in self._histograms.items()
             if counts is not None
         }
-        return scalars, statistics, histograms
+        return scalars, self._plan.statistics(rows), histograms

@@ -1,8 +1,8 @@
 """From a tensor to the statistics that are recorded of it, in the fewest passes.
 
-On one thread of a CPU a dot product reads a million elements in 75 µs and `aminmax` in 105, while
-`isfinite` takes ten times as long: NaN and infinity are looked for where the sum of squares shows
-them. On a device the numbers stay there, and nothing waits for them.
+On one thread of a CPU NumPy's dot product reads a million elements in 45 µs, that of torch in 80,
+`aminmax` in 105, while `isfinite` takes ten times as long: NaN and infinity are looked for where
+the sum of squares shows them. On a device the numbers stay there, and nothing waits for them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -18,24 +19,43 @@ from gradtrace.recording.ledger import Row
 from gradtrace.recording.sample import BINS, EDGES
 from gradtrace_torch.elements import flat, is_odd, plain, stored
 
-__all__ = ["Ends", "elements", "histogram", "measure", "scaled"]
+__all__ = [
+    "Ends",
+    "Numbers",
+    "histogram",
+    "host_array",
+    "measure",
+    "row_of",
+    "scaled",
+    "sum_of_squares",
+]
 
 NAN = math.nan
+
+Numbers = npt.NDArray[Any]
 
 Ends = tuple[float, float] | None
 """The smallest and largest value that an operation can give, for those that have such ends."""
 
-_SMALL = 2**14
-"""Elements up to which zeros are always counted; of more, a sample says whether there are any."""
+_WHOLE = 2**17
+"""Elements up to which zeros and saturated elements are counted; of more, those of a sample."""
 
-_SAMPLE = 1024
+_RUN = 16
+"""Elements side by side in such a sample: those that memory brings together."""
 
-_FAINT = {torch.float32: 1e-31, torch.float64: 1e-300}
-"""Mean square below which squares may have been lost to underflow."""
+_RUNS = 2048
+
+_BLOCK = 2**16
+"""Elements that are added up in single precision, before the sum goes on in double precision."""
+
+_TRUSTED = {4: 1e-31, 8: 1e-300}
+"""Mean square, by bytes of an element, below which squares may have been lost to underflow."""
+
+_PRECISE = (torch.float32, torch.float64)
 
 
 def elements(tensor: Tensor) -> Tensor | None:
-    """Return the elements that this process holds, in one dimension of real floats.
+    """Return the elements that this process holds, as real floats without structure.
 
     None where there are none to read: on a meta tensor, or inside a transform.
     """
@@ -43,11 +63,31 @@ def elements(tensor: Tensor) -> Tensor | None:
     if local is None or local.is_meta:
         return None
     local = local.detach()
-    if local.layout is not torch.strided or is_odd(local):
+    odd = local.layout is not torch.strided or is_odd(local)
+    if local.dtype in _PRECISE and not odd:
+        return local
+    if odd:
         local = stored(local, dense=False).detach()
-    if local.dtype is torch.float32 and local.is_contiguous():
-        return local if local.dim() == 1 else local.view(-1)
     return flat(local)
+
+
+def host_array(tensor: Tensor) -> Numbers | None:
+    """Return the memory of a plain tensor on the host, None where it has no such memory."""
+    plain_memory = (
+        tensor.is_cpu
+        and tensor.dtype in _PRECISE
+        and type(tensor) is Tensor
+        and tensor.layout is torch.strided
+        and not (is_odd(tensor) or tensor.is_neg())
+        and tensor.is_contiguous()
+    )
+    return tensor.numpy().reshape(-1) if plain_memory else None
+
+
+def _numbers_of(tensor: Tensor) -> Numbers:
+    """Return the elements of a tensor in the memory of the host, in the order they have there."""
+    array = tensor.numpy() if not tensor.is_neg() else tensor.resolve_neg().numpy()
+    return array if array.ndim == 1 else array.ravel(order="K")
 
 
 def measure(
@@ -61,57 +101,87 @@ def measure(
         zeros: Whether to count elements that are 0.
         ends: Where to count elements that are near an end.
     """
+    array = host_array(tensor.detach())
+    if array is not None:
+        return row_of(array, extremes=extremes, zeros=zeros, ends=ends)
     x = elements(tensor)
     if x is None:
         return None
-    unstored = 0 if tensor.layout is torch.strided else max(0, tensor.numel() - x.numel())
+    unstored = 0 if tensor.layout is torch.strided else tensor.numel() - x.numel()
     row = _on_host(x, extremes, zeros, ends) if x.is_cpu else _on_device(x, ends)
     return _with_unstored(row, unstored) if unstored else row
 
 
 def _on_host(x: Tensor, extremes: bool, zeros: bool, ends: Ends) -> Row:
-    size = x.numel()
+    return row_of(_numbers_of(x), extremes=extremes, zeros=zeros, ends=ends)
+
+
+def row_of(
+    array: Numbers, *, extremes: bool = False, zeros: bool = False, ends: Ends = None
+) -> Row:
+    """Return the statistics of elements in the memory of the host; see `measure`."""
+    size = array.size
     if size == 0:
         return (0.0, 0.0, 0.0, NAN, NAN, 0.0, 0.0, NAN if ends is None else 0.0)
-    sumsq = torch.dot(x, x).item()
-    low = high = NAN
-    if extremes:
-        least, largest = torch.aminmax(x)
-        low, high = least.item(), largest.item()
-    bad = 0.0
-    if not math.isfinite(sumsq) or (sumsq < size * _FAINT[x.dtype] and x.count_nonzero()):
-        sumsq, low, high, bad = _carefully(x)
-    none = _zeros(x) if zeros else NAN
-    near = NAN if ends is None else _near(x, ends)
+    sumsq, low, high, bad = _moments(array, extremes=extremes)
+    none = near = NAN
+    if zeros or ends is not None:
+        part = array if size <= _WHOLE else _sample(array)
+        share = size / part.size
+        if zeros:
+            none = share * (part.size - np.count_nonzero(part != 0))
+        if ends is not None:
+            near = share * _near(part, ends)
     return (float(size), NAN, sumsq, low, high, none, bad, near)
 
 
-def _carefully(x: Tensor) -> tuple[float, float, float, float]:
-    """Return sum of squares, minimum and maximum of what is finite, with how many are not."""
-    wide = x.double()
-    finite = wide[torch.isfinite(wide)]
-    bad = float(x.numel() - finite.numel())
-    if not finite.numel():
-        return 0.0, NAN, NAN, bad
-    low, high = torch.aminmax(finite)
-    return torch.dot(finite, finite).item(), low.item(), high.item(), bad
+def sum_of_squares(array: Numbers) -> float:
+    """Return the sum of squares, infinite or NaN where single precision does not hold it."""
+    with np.errstate(all="ignore"):
+        if array.size <= _BLOCK:
+            return float(np.dot(array, array))
+        starts = range(0, array.size, _BLOCK)
+        blocks = (array[start : start + _BLOCK] for start in starts)
+        return sum(float(np.dot(block, block)) for block in blocks)
 
 
-def _zeros(x: Tensor) -> float:
-    """Count zeros; NaN, which is "not computed", where a sample of a large tensor has none."""
-    array = x.numpy()
-    if array.size > _SMALL:
-        stride = array.size // _SAMPLE | 1  # odd, so that it meets every channel
-        if (array[::stride] != 0).all():
-            return NAN
-    return float(array.size - np.count_nonzero(array != 0))
+def _moments(array: Numbers, *, extremes: bool) -> tuple[float, float, float, float]:
+    """Return sum of squares, minimum, maximum and number of elements that are not finite."""
+    size, sumsq = array.size, sum_of_squares(array)
+    if not _TRUSTED[array.dtype.itemsize] * size <= sumsq < math.inf:
+        return _carefully(array)
+    if not extremes:
+        return sumsq, NAN, NAN, 0.0
+    return sumsq, float(np.minimum.reduce(array)), float(np.maximum.reduce(array)), 0.0
 
 
-def _near(x: Tensor, ends: tuple[float, float]) -> float:
+def _carefully(array: Numbers) -> tuple[float, float, float, float]:
+    """Do so where squares have overflowed or vanished, or elements are not finite."""
+    with np.errstate(all="ignore"):
+        low, high = float(np.minimum.reduce(array)), float(np.maximum.reduce(array))
+        if low == high == 0.0:
+            return 0.0, 0.0, 0.0, 0.0
+        wide = array.astype(np.float64)
+        if not math.isfinite(low + high):
+            wide = wide[np.isfinite(wide)]
+            low, high = (float(wide.min()), float(wide.max())) if wide.size else (NAN, NAN)
+        return float(np.dot(wide, wide)), low, high, float(array.size - wide.size)
+
+
+def _sample(array: Numbers) -> Numbers:
+    """Return short runs of elements from all over a large array, the same ones in every step."""
+    stride = array.size // _RUNS | 1  # odd, so that it meets every channel
+    runs = (array.size - _RUN) // stride + 1
+    return np.lib.stride_tricks.as_strided(
+        array, (runs, _RUN), (stride * array.itemsize, array.itemsize), writeable=False
+    ).copy()
+
+
+def _near(array: Numbers, ends: tuple[float, float]) -> int:
     low, high = ends
     margin = (high - low) / 400  # where the derivative of tanh and sigmoid is 1 % of its largest
-    array = x.numpy()
-    return float(np.count_nonzero(array < low + margin) + np.count_nonzero(array > high - margin))
+    near = np.count_nonzero(array < low + margin) + np.count_nonzero(array > high - margin)
+    return int(near)
 
 
 def _on_device(x: Tensor, ends: Ends) -> Row:
@@ -150,9 +220,8 @@ def scaled(row: Row, factor: Any) -> Row:
     return (size, total * factor, sumsq * square, low * factor, high * factor, zeros, bad, near)
 
 
-_BLOCK = 2**15
-_EXPONENT = 127 - int(np.log2(EDGES[0]))
-"""What is taken off the biased exponent of a float32 to get its bin, plus one."""
+_EXPONENT = 127 + int(np.log2(EDGES[0]))
+"""The biased exponent of a float32 that is as large as the first edge."""
 
 _BIN = np.clip(np.arange(256) - _EXPONENT + 1, 0, BINS - 1)
 
@@ -165,7 +234,7 @@ def histogram(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.uint32]] | None:
     x = elements(tensor)
     if x is None:
         return None
-    bits = x.float().cpu().numpy().view(np.uint32)
+    bits = _numbers_of(x.float().cpu()).view(np.uint32)
     exponents = np.zeros(512, np.int64)
     for start in range(0, len(bits), _BLOCK):
         exponents += np.bincount(bits[start : start + _BLOCK] >> 23, minlength=512)

@@ -12,44 +12,47 @@ from torch.amp import GradScaler
 
 __all__ = ["Scaling"]
 
-_STEPS = frozenset(each.__code__ for each in (GradScaler.step, GradScaler._maybe_opt_step))
+_STEPS = frozenset((GradScaler.step.__code__, GradScaler._maybe_opt_step.__code__))
 _DEPTH = 12
+_LOOKS = 3
 
 
 class Scaling:
     """Knows by what the gradients of a model are multiplied while it is trained."""
 
     def __init__(self) -> None:
-        self._scaler: Any = None
+        self.scaler: Any = None
         self._searched = False
+        self._looked: dict[int, int] = {}
+        """How often the frames above a step of each optimizer have been looked at."""
 
-    def search(self, *, again: bool = False) -> None:
-        """Look for the scaler among all living objects, which takes some 20 ms, so once."""
-        if self._scaler is not None or (self._searched and not again):
+    def search(self) -> None:
+        """Suppose a scaler that is the only one alive, until an optimizer steps for the first time.
+
+        Looking at all living objects takes some 20 ms, so it is done once.
+        """
+        if self._searched:
             return
         self._searched = True
-        found = [each for each in gc.get_objects() if issubclass(type(each), GradScaler)]
-        working = [each for each in found if each.is_enabled() and each._scale is not None]
-        self._scaler = working[-1] if working else None
+        alive = [each for each in gc.get_objects() if issubclass(type(each), GradScaler)]
+        working = [each for each in alive if each.is_enabled() and each._scale is not None]
+        self.scaler = working[0] if len(working) == 1 else None
 
     def scale(self) -> Any:
         """Return the scale now, None where there is none; on a device, a tensor of it."""
-        if self._scaler is None or self._scaler._scale is None:
+        if self.scaler is None or self.scaler._scale is None:
             return None
-        scale = self._scaler._scale
+        scale = self.scaler._scale
         return scale.item() if scale.is_cpu else scale.clone()
 
-    def stepped_by(self, optimizer: Any) -> None:
-        """Learn from the frames above which scaler steps `optimizer`."""
-        frame: FrameType | None = sys._getframe(1)
-        for _ in range(_DEPTH):
-            if frame is None:
-                return
-            if frame.f_code in _STEPS:
-                scaler = frame.f_locals.get("self")
-                self._scaler = scaler if scaler.is_enabled() else None
-                return
-            frame = frame.f_back
+    def stepped_by(self, optimizer: Any) -> bool:
+        """Learn from the frames above which scaler steps `optimizer`; tell whether that is new."""
+        looked = self._looked.get(id(optimizer), 0)
+        if looked == _LOOKS:
+            return False
+        self._looked[id(optimizer)] = looked + 1
+        supposed, self.scaler = self.scaler, _scaler_above(sys._getframe(1))
+        return supposed is not self.scaler
 
     @staticmethod
     def left_to(optimizer: Any) -> Any:
@@ -58,3 +61,14 @@ class Scaling:
         if not isinstance(scale, torch.Tensor):
             return None
         return 1.0 / scale.item() if scale.is_cpu else scale.reciprocal()
+
+
+def _scaler_above(frame: FrameType | None) -> Any:
+    for _ in range(_DEPTH):
+        if frame is None:
+            return None
+        if frame.f_code in _STEPS:
+            scaler = frame.f_locals["self"]
+            return scaler if scaler.is_enabled() else None
+        frame = frame.f_back
+    return None

@@ -1,0 +1,115 @@
+"""Which autograd nodes of a call pass the gradient back to its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import Node
+
+__all__ = ["Edge", "Path", "Share", "edge_of", "follow", "path_to", "uses_of"]
+
+Edge = tuple[Node, int]
+"""An autograd node with one of its outputs in the forward pass, or one of its operands."""
+
+Path = tuple[int, ...]
+"""Operands to follow from the node that made a result back to the one that used an input."""
+
+_DEEPEST = 6
+
+
+class Share:
+    """The gradient that a module passes back to one input, through all its uses of it."""
+
+    def __init__(self, done: Callable[[Tensor], None], uses: int) -> None:
+        self._done = done
+        self._uses = uses
+        self._left = uses
+        self._sum: Tensor | None = None
+
+    def add(self, gradient: Tensor | None) -> None:
+        """Take the share of one use."""
+        self._left -= 1
+        if gradient is not None:
+            self._sum = gradient if self._sum is None else self._sum + gradient
+        if self._left == 0:
+            total, self._sum, self._left = self._sum, None, self._uses
+            if total is not None:
+                self._done(total)
+
+
+def uses_of(
+    results: list[Edge], inputs: list[Tensor], outputs: list[Tensor], since: int
+) -> dict[Edge, list[Edge]]:
+    """Return for each input the autograd nodes of the call that use it, with the operand.
+
+    Nodes made `since` there were so many belong to the call; 0 where that is not known.
+    """
+    edges: dict[Edge, list[Edge]] = {}
+    oldest = since
+    for tensor in inputs:
+        if any(tensor is output for output in outputs) and tensor._version:
+            node = tensor.grad_fn  # written in place: what it was before is what the node used
+            if node is not None and node._sequence_nr() >= since:
+                return {
+                    edge: [(node, slot)]
+                    for slot, edge in enumerate(node.next_functions)
+                    if edge[0] is not None and edge[0].name() != "torch::autograd::AccumulateGrad"
+                }
+        edge = edge_of(tensor)
+        if edge is not None:
+            edges[edge] = []
+    if not since and edges:
+        known = [edge[0]._sequence_nr() for edge in edges if edge[0].next_functions]
+        oldest = min(known, default=0)
+    pending = [node for node, number in results if (node, number) not in edges]
+    met = set(pending)
+    while pending and edges:
+        node = pending.pop()
+        for slot, edge in enumerate(node.next_functions):
+            if edge in edges:
+                edges[edge].append((node, slot))
+            elif edge[0] is not None and edge[0] not in met and edge[0]._sequence_nr() >= oldest:
+                met.add(edge[0])
+                pending.append(edge[0])
+    return {edge: places for edge, places in edges.items() if places}
+
+
+def edge_of(tensor: Tensor) -> Edge | None:
+    """Return where the gradient of a tensor arrives, None where none does."""
+    if tensor.grad_fn is not None:
+        return tensor.grad_fn, tensor.output_nr
+    if tensor.requires_grad:
+        edge = torch.autograd.graph.get_gradient_edge(tensor)
+        return edge.node, edge.output_nr
+    return None
+
+
+def path_to(edge: Edge, node: Node, depth: int = _DEEPEST) -> Path | None:
+    """Return the shortest path from `node` to the use of what came from `edge`."""
+    for slot, before in enumerate(node.next_functions):
+        if before == edge:
+            return (slot,)
+    if depth:
+        for slot, (before, _) in enumerate(node.next_functions):
+            rest = None if before is None else path_to(edge, before, depth - 1)
+            if rest is not None:
+                return (slot, *rest)
+    return None
+
+
+def follow(path: Path, node: Node, tensor: Tensor) -> Node | None:
+    """Return the node at the end of `path` if it uses `tensor`, as it did in another call."""
+    *way, last = path
+    for slot in way:
+        before = node.next_functions
+        node = before[slot][0] if slot < len(before) else None
+        if node is None:
+            return None
+    before = node.next_functions
+    if last < len(before):
+        source, number = before[last]
+        if source is tensor.grad_fn and number == tensor.output_nr:
+            return node
+    return None

@@ -1,0 +1,79 @@
+"""What each process of a distributed training does; run by `test_ranks.py` in processes of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+import gradtrace
+
+__all__ = ["STEPS", "batch", "net"]
+
+STEPS = 3
+GLOBAL_BATCH = 8
+
+
+def net() -> nn.Sequential:
+    """Return the same model in every process."""
+    torch.manual_seed(4)
+    return nn.Sequential(nn.Linear(5, 16), nn.Tanh(), nn.Linear(16, 12), nn.Linear(12, 3))
+
+
+def batch(step: int, rank: int = 0, world: int = 1) -> tuple[Tensor, Tensor]:
+    """Return the share of one process of the batch of a step."""
+    generator = torch.Generator().manual_seed(step)
+    x = torch.randn(GLOBAL_BATCH, 5, generator=generator)
+    y = torch.randn(GLOBAL_BATCH, 3, generator=generator)
+    share = slice(rank * GLOBAL_BATCH // world, (rank + 1) * GLOBAL_BATCH // world)
+    return x[share], y[share]
+
+
+def train(
+    kind: str, directory: Path, rank: int, world: int, *, early: bool, slow: bool = False
+) -> None:
+    model: nn.Module = net()
+    recorder = gradtrace.record(model, directory, snapshots_every=None) if early else None
+    if kind == "ddp":
+        wrapped: nn.Module = nn.parallel.DistributedDataParallel(model)
+    else:
+        from torch.distributed.fsdp import fully_shard
+
+        for layer in model:
+            if isinstance(layer, nn.Linear):
+                fully_shard(layer)
+        wrapped = fully_shard(model)
+    optimizer = torch.optim.SGD(wrapped.parameters(), lr=0.1)
+    if recorder is None:
+        recorder = gradtrace.record(wrapped, directory, optimizer=optimizer, snapshots_every=None)
+    with recorder:
+        for step in range(STEPS):
+            if slow and rank == 1:
+                time.sleep(0.3)
+            x, y = batch(step, rank, world)
+            loss = nn.functional.mse_loss(wrapped(x), y)
+            loss.backward()
+            if kind == "ddp":
+                nn.utils.clip_grad_norm_(wrapped.parameters(), 0.5)
+            optimizer.step()
+            optimizer.zero_grad()
+            recorder.step(loss=loss)
+
+
+def main() -> None:
+    kind, directory, early = sys.argv[1], Path(sys.argv[2]), sys.argv[3] == "early"
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo")
+    rank, world = dist.get_rank(), dist.get_world_size()
+    train(kind, directory, rank, world, early=early, slow=os.environ.get("SLOW") == "1")
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

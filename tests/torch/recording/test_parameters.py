@@ -1,0 +1,105 @@
+"""Every number that is recorded of a parameter, against the same training without a recorder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import mse_loss
+
+import gradtrace
+from tests.torch.recording.oracle import Truth, assert_recorded, twin
+
+OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
+    "SGD": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.01),
+    "AdamW": lambda p: torch.optim.AdamW(p, lr=0.01),
+    "AdamW foreach": lambda p: torch.optim.AdamW(p, lr=0.01, foreach=True),
+    "Adam fused": lambda p: torch.optim.Adam(p, lr=0.01, fused=True),
+    "Rprop": lambda p: torch.optim.Rprop(p, lr=0.01),
+}
+
+
+def net() -> nn.Module:
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Linear(5, 300), nn.Tanh(), nn.LayerNorm(300), nn.Linear(300, 120))
+
+
+def batch(step: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(step)
+    return torch.randn(7, 5, generator=generator), torch.randn(7, 120, generator=generator)
+
+
+def train(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    steps: int,
+    micro: int = 1,
+    clip: float | None = None,
+    before: Callable[[int, str], None] = lambda step, moment: None,
+    after: Callable[[int, float], None] = lambda step, loss: None,
+) -> None:
+    for step in range(steps):
+        total = 0.0
+        for part in range(micro):
+            x, y = batch(step * micro + part)
+            loss = mse_loss(model(x), y) / micro
+            loss.backward()
+            total += loss.item()
+        before(step, "accumulated")
+        if clip is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), clip)
+        before(step, "clipped")
+        optimizer.step()
+        before(step, "stepped")
+        optimizer.zero_grad()
+        after(step, total)
+
+
+def truth_of(model: nn.Module, optimizer: torch.optim.Optimizer, **options: Any) -> Truth:
+    truth = Truth()
+    values = {name: p.detach().double().clone() for name, p in model.named_parameters()}
+
+    def tell(step: int, moment: str) -> None:
+        for name, p in model.named_parameters():
+            if moment == "accumulated":
+                truth.tell(step, "unclipped gradient", name, p.grad)
+            elif moment == "clipped":
+                truth.tell(step, "gradient", name, p.grad)
+            else:
+                update = (p.detach().double() - values[name]).norm().item()
+                truth.say(step, "update", name, norm=update)
+                truth.say(step, "update ratio", name, norm=update / p.double().norm().item())
+                truth.tell(step, "value", name, p)
+                values[name] = p.detach().double().clone()
+
+    train(model, optimizer, before=tell, **options)
+    return truth
+
+
+@pytest.mark.parametrize("clip", [None, 0.05])
+@pytest.mark.parametrize("micro", [1, 3])
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("manual", [True, False])
+def test_parameters_are_recorded_as_they_are(
+    tmp_path: Path, kind: str, micro: int, clip: float | None, manual: bool
+) -> None:
+    model, options = net(), {"steps": 4, "micro": micro, "clip": clip}
+    other = twin(model)
+    truth = truth_of(other, OPTIMIZERS[kind](other.parameters()), **options)
+    state = torch.random.get_rng_state()
+    optimizer = OPTIMIZERS[kind](model.parameters())
+    with gradtrace.record(model, tmp_path / "run", large_every=1) as recorder:
+        say = (lambda step, loss: recorder.step(loss=loss)) if manual else (lambda step, loss: None)
+        train(model, optimizer, after=say, **options)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    for (name, p), (_, q) in zip(model.named_parameters(), other.named_parameters(), strict=True):
+        assert torch.equal(p, q), name
+    # an update is a small difference of large numbers, in float32 here
+    assert_recorded(tmp_path / "run", truth, rtol=2e-4)
+    run = gradtrace.open_recording(tmp_path / "run")
+    assert run.steps.tolist() == [0, 1, 2, 3]

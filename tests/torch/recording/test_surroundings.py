@@ -1,0 +1,378 @@
+"""What a recording does to the training around it: nothing."""
+
+from __future__ import annotations
+
+import gc
+import math
+import weakref
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as module_hooks
+from torch.optim import optimizer as optimizer_hooks
+
+import gradtrace
+from gradtrace.errors import BackendError, FileError, OptionError, TraceError
+from tests.torch.recording.oracle import Truth, assert_recorded, twin
+
+
+def mlp() -> nn.Sequential:
+    torch.manual_seed(3)
+    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+
+
+def hooks_on(model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    count = len(optimizer._optimizer_step_pre_hooks) + len(optimizer._optimizer_step_post_hooks)
+    count += len(optimizer_hooks._global_optimizer_pre_hooks)
+    count += len(optimizer_hooks._global_optimizer_post_hooks)
+    count += len(module_hooks._global_forward_hooks) + len(module_hooks._global_forward_pre_hooks)
+    for module in model.modules():
+        count += len(module._forward_hooks) + len(module._forward_pre_hooks)
+        count += len(module._backward_hooks) + len(module._backward_pre_hooks)
+    for parameter in model.parameters():
+        count += len(parameter._backward_hooks or ())
+        count += len(parameter._post_accumulate_grad_hooks or ())
+    return count + torch._C._len_torch_function_stack()
+
+
+def train(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> None:
+    for _ in range(steps):
+        optimizer.zero_grad()
+        model(torch.randn(5, 4)).pow(2).sum().backward()
+        optimizer.step()
+
+
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("fails", [None, "forward", "backward", "optimizer"])
+def test_nothing_is_left_behind(tmp_path: Path, given: bool, fails: str | None) -> None:
+    model = mlp()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    attributes = {name: sorted(vars(module)) for name, module in model.named_modules()}
+
+    class Failing(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            if fails == "forward":
+                raise RuntimeError("planned")
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx: Any, *gradients: Tensor) -> Any:
+            raise RuntimeError("planned")
+
+    def attempt() -> None:
+        options = {"optimizer": optimizer} if given else {}
+        with gradtrace.record(model, tmp_path / "run", **options):
+            train(model, optimizer, 2)
+            if fails == "optimizer":
+                optimizer.param_groups[0]["lr"] = "none"
+                train(model, optimizer, 1)
+            elif fails:
+                Failing.apply(model(torch.randn(5, 4))).sum().backward()
+
+    if fails:
+        with pytest.raises((RuntimeError, TypeError)):
+            attempt()
+        optimizer.param_groups[0]["lr"] = 0.1
+    else:
+        attempt()
+    assert hooks_on(model, optimizer) == 0
+    assert {name: sorted(vars(module)) for name, module in model.named_modules()} == attributes
+    train(model, optimizer, 1)
+    run = gradtrace.open_recording(tmp_path / "run")
+    assert run.steps.tolist() == [0, 1]
+    assert run.state == ("stopped" if fails else "finished")
+
+
+def test_nothing_is_kept_alive(tmp_path: Path) -> None:
+    model = mlp()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    recorder = gradtrace.record(model, tmp_path / "run")
+    with recorder:
+        out = model(torch.randn(5, 4))
+        out.sum().backward()
+        alive = weakref.ref(out), weakref.ref(model[0].weight.grad)
+        optimizer.step()
+        optimizer.zero_grad()
+        del out
+        recorder.step()
+        gc.collect()
+        assert [each() for each in alive] == [None, None]
+    gone = weakref.ref(model)
+    del model, optimizer, recorder
+    gc.collect()
+    assert gone() is None
+
+
+def test_training_is_bitwise_the_same_with_all_that_is_there(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(4, 64), nn.Dropout(0.3), nn.BatchNorm1d(64), nn.Linear(64, 2))
+    other = twin(model)
+    for each in (model, other):
+        torch.manual_seed(7)
+        optimizer = torch.optim.Adam(each.parameters(), lr=0.01)
+        if each is model:
+            with gradtrace.record(each, tmp_path / "run", histograms_every=2, snapshots_every=3):
+                train(each, optimizer, 8)
+        else:
+            train(each, optimizer, 8)
+        state = torch.random.get_rng_state()
+    for p, q in zip(model.state_dict().values(), other.state_dict().values(), strict=True):
+        assert torch.equal(p, q)
+    torch.manual_seed(7)
+    run = gradtrace.open_recording(tmp_path / "run")
+    assert run.steps.tolist() == list(range(8))
+    assert sorted(run.snapshots) == [0, 3, 6]
+    assert state is not None
+
+
+@pytest.mark.parametrize("manual", [True, False])
+def test_snapshots_are_whole_steps(tmp_path: Path, manual: bool) -> None:
+    model = mlp()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with gradtrace.record(model, tmp_path / "run", snapshots_every=2) as recorder:
+        for _ in range(5):
+            train(model, optimizer, 1)
+            if manual:
+                recorder.step()
+    run = gradtrace.open_recording(tmp_path / "run")
+    assert sorted(run.snapshots) == [0, 2, 4]
+    for path in run.snapshots.values():
+        graph = gradtrace.load(path)
+        assert {"0.linear", "1.relu", "2.linear", "pow", "sum"} <= set(graph)
+        assert not graph.check().failed
+        assert "0.linear_2" not in graph
+    norms = run.matrix("unclipped gradient", "norm")
+    graph = gradtrace.load(run.snapshots[2])
+    for column, node in enumerate(norms.nodes):
+        traced = graph.nodes[node]["upstream_gradient"].norm
+        assert norms.values[2, column] == pytest.approx(traced, rel=1e-5)
+
+
+def test_a_trace_of_the_users_own_has_precedence(tmp_path: Path) -> None:
+    model = mlp()
+    with gradtrace.record(model, tmp_path / "run", snapshots_every=1) as recorder:
+        for step in range(3):
+            if step == 1:
+                with gradtrace.trace(model) as graph:
+                    model(torch.randn(5, 4)).sum().backward()
+            else:
+                model(torch.randn(5, 4)).sum().backward()
+            recorder.step()
+    assert "0.linear" in graph
+    assert torch._C._len_torch_function_stack() == 0
+    run = gradtrace.open_recording(tmp_path / "run")
+    assert sorted(run.snapshots) == [0, 2]
+    assert run.steps.tolist() == [0, 1, 2]
+
+
+def test_a_mode_of_the_users_own_outlives_a_snapshot(tmp_path: Path) -> None:
+    model = mlp()
+    with gradtrace.record(model, tmp_path / "run", snapshots_every=1) as recorder:
+        for _ in range(3):
+            model(torch.randn(5, 4)).sum().backward()
+            with torch.device("meta"):
+                recorder.step()
+                assert torch.empty(1).is_meta
+            assert not torch.empty(1).is_meta
+    assert torch._C._len_torch_function_stack() == 0
+
+
+@pytest.mark.parametrize("unscales", [True, False])
+@pytest.mark.parametrize("fused", [True, False])
+def test_gradients_are_recorded_unscaled(tmp_path: Path, unscales: bool, fused: bool) -> None:
+    model = mlp()
+    other = twin(model)
+    truth = Truth()
+    x = [torch.randn(5, 4) for _ in range(4)]
+    optimizer = torch.optim.SGD(other.parameters(), lr=0.1)
+    for step in range(4):
+        out = other(x[step])
+        out.retain_grad()
+        out.pow(2).sum().backward()
+        truth.tell(step, "upstream gradient", "2", out.grad)
+        for name, p in other.named_parameters():
+            truth.tell(step, "unclipped gradient", name, p.grad)
+            if not unscales:
+                truth.tell(step, "gradient", name, p.grad)
+        if unscales:
+            nn.utils.clip_grad_norm_(other.parameters(), 0.1)
+        optimizer.step()
+        optimizer.zero_grad()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, fused=fused)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=2)
+    with gradtrace.record(model, tmp_path / "run") as recorder:
+        for step in range(4):
+            loss = model(x[step]).pow(2).sum()
+            scaler.scale(loss).backward()
+            if unscales:
+                scaler.unscale_(optimizer)
+                nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+            scaler.step(optimizer)
+            scaler.update()
+            optimizer.zero_grad()
+            recorder.step(loss=loss)
+    assert_recorded(tmp_path / "run", truth, rtol=1e-4)
+    run = gradtrace.open_recording(tmp_path / "run")
+    assert run.scalar("scale")[1].tolist() == [1024.0, 1024.0, 2048.0, 2048.0]
+
+
+def test_a_step_that_a_scaler_leaves_out(tmp_path: Path) -> None:
+    model = mlp()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scaler = torch.amp.GradScaler("cpu", init_scale=64.0)
+    with gradtrace.record(model, tmp_path / "run") as recorder:
+        for step in range(3):
+            loss = model(torch.randn(5, 4)).sum() * (math.inf if step == 1 else 1)
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            optimizer.zero_grad()
+            recorder.step()
+    run = gradtrace.open_recording(tmp_path / "run")
+    assert run.scalar("scale")[1].tolist() == [64.0, 64.0, 32.0]
+    bad = run.matrix("gradient", "nonfinite")
+    assert bad.values[1].sum() > 0
+    assert bad.values[[0, 2]].sum() == 0
+    update = run.matrix("update", "norm")
+    assert [math.isnan(row[0]) for row in update.values] == [False, True, False]
+
+
+def test_autocast(tmp_path: Path) -> None:
+    model = mlp()
+    with gradtrace.record(model, tmp_path / "run") as recorder:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            out = model(torch.randn(5, 4))
+        out.float().sum().backward()
+        recorder.step()
+    run = gradtrace.open_recording(tmp_path / "run")
+    output = run.matrix("output", "norm")
+    assert output.values[0, output.nodes.index("2")] == pytest.approx(
+        out.float().norm().item(), rel=1e-3
+    )
+
+
+def test_every_so_many_steps(tmp_path: Path) -> None:
+    model = mlp()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with gradtrace.record(model, tmp_path / "run", every=3) as recorder:
+        for step in range(8):
+            train(model, optimizer, 1)
+            recorder.step(loss=float(step))
+    run = gradtrace.open_recording(tmp_path / "run")
+    assert run.steps.tolist() == [0, 3, 6]
+    assert run.scalar("loss")[1].tolist() == [0.0, 3.0, 6.0]
+    assert run.matrix("update", "norm").values.min() > 0
+
+
+def test_names_choose_what_is_recorded(tmp_path: Path) -> None:
+    model = nn.Sequential(mlp(), nn.Linear(2, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with gradtrace.record(model, tmp_path / "run", include="0", exclude=["*.bias", "0.1"]):
+        train(model, optimizer, 2)
+    run = gradtrace.open_recording(tmp_path / "run")
+    assert run.nodes("gradient") == ("0.0.weight", "0.2.weight")
+    assert run.nodes("output") == ("0.0", "0.2", "0")
+
+
+def test_a_run_that_ended_goes_on(tmp_path: Path) -> None:
+    model = mlp()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(2):
+        with gradtrace.record(model, tmp_path / "run") as recorder:
+            for _ in range(3):
+                train(model, optimizer, 1)
+                recorder.step()
+    assert gradtrace.open_recording(tmp_path / "run").steps.tolist() == list(range(6))
+
+
+def test_what_is_wrong_is_said(tmp_path: Path) -> None:
+    model = mlp()
+    with pytest.raises(BackendError, match="no backend recognizes a model of type 'dict'"):
+        gradtrace.record({}, tmp_path / "run")
+    with pytest.raises(
+        OptionError, match="every=0 is not a number of steps; use an integer from 1"
+    ):
+        gradtrace.record(model, tmp_path / "run", every=0)
+    with pytest.raises(OptionError, match="histograms_every=True is not .* or None"):
+        gradtrace.record(model, tmp_path / "run", histograms_every=True)
+    with pytest.raises(OptionError, match=r"include=\[3\] holds 3, which is no name"):
+        gradtrace.record(model, tmp_path / "run", include=[3])
+    other = torch.optim.SGD(mlp().parameters(), lr=0.1)
+    with pytest.raises(
+        OptionError, match="SGD steps none of the 4 parameters of Sequential; make it"
+    ):
+        gradtrace.record(model, tmp_path / "run", optimizer=other).start()
+    with pytest.raises(OptionError, match="optimizer=3 is no optimizer of torch"):
+        gradtrace.record(model, tmp_path / "run", optimizer=3)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileError, match="file is a file; a run is kept in a folder"):
+        gradtrace.record(model, tmp_path / "file").start()
+    recorder = gradtrace.record(model, tmp_path / "run")
+    with pytest.raises(TraceError, match=r"called before start\(\); call it in the block"):
+        recorder.step()
+    with recorder:
+        with pytest.raises(
+            OptionError, match=r"loss has shape \(3,\); recorder.step\(\) takes numbers"
+        ):
+            recorder.step(loss=torch.ones(3))
+        with pytest.raises(OptionError, match="note='slow' is no number"):
+            recorder.step(note="slow")
+    with pytest.raises(TraceError, match=r"called after close\(\)"):
+        recorder.step()
+    with pytest.raises(TraceError, match="has begun before; make another"):
+        recorder.start()
+
+
+def test_compiled_models_stay_compiled(tmp_path: Path) -> None:
+    counted: list[Any] = []
+
+    def backend(graph: Any, inputs: Any) -> Any:
+        counted.append(graph)
+        return graph.forward
+
+    model = torch.compile(mlp(), backend=backend)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    train(model, optimizer, 1)
+    before = len(counted)
+    with gradtrace.record(model, tmp_path / "run"):
+        train(model, optimizer, 3)
+    assert len(counted) == before
+    torch._dynamo.reset()
+    fresh = torch.compile(mlp(), backend=backend)
+    optimizer = torch.optim.SGD(fresh.parameters(), lr=0.1)
+    with gradtrace.record(fresh, tmp_path / "fresh"):
+        train(fresh, optimizer, 3)
+    assert len(counted) == 2 * before
+    for name in ("run", "fresh"):
+        run = gradtrace.open_recording(tmp_path / name)
+        assert run.nodes("gradient") == ("0.weight", "0.bias", "2.weight", "2.bias")
+        assert run.matrix("gradient", "norm").values.min() > 0
+        assert run.matrix("upstream gradient", "norm").values.shape == (3, 1)
+
+
+def test_findings_and_sinks_are_handed_on(tmp_path: Path) -> None:
+    class Sink:
+        def __init__(self) -> None:
+            self.steps: list[int] = []
+
+        def open(self, directory: Path, facts: Any) -> None:
+            assert facts["config"] == {"lr": 0.1}
+
+        def write(self, step: Any) -> None:
+            self.steps.append(step.index)
+
+        def close(self) -> None:
+            pass
+
+    sink = Sink()
+    with gradtrace.record(mlp(), tmp_path / "run", sinks=[sink], config={"lr": 0.1}) as recorder:
+        recorder.step()
+        recorder.step()
+    assert sink.steps == [0, 1]
+    facts = gradtrace.open_recording(tmp_path / "run").facts
+    assert facts["parameters"] == 58
+    assert facts["versions"].keys() >= {"torch", "python", "gradtrace"}
+    assert facts["device"] == "cpu"
