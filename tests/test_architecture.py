@@ -15,7 +15,9 @@ from tests.benchmarks.imports import import_time
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(
-    path for folder in ("gradtrace", "plugins", "dashboards", "tests") for path in (ROOT / folder).rglob("*.py")
+    path
+    for folder in ("gradtrace", "plugins", "dashboards", "tests")
+    for path in (ROOT / folder).rglob("*.py")
 )
 TOP_LEVEL = {
     "pyproject.toml",

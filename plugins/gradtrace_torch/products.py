@@ -57,7 +57,7 @@ def product_norms(call: LiveCall, uses: list[LiveUse]) -> list[float] | None:
     inner = set(call.nodes)
     norms: dict[int, float] = {}
     for slot, norm in enumerate(_PRODUCTS[products[0].name()](products[0])):
-        place = (products[0], slot)
+        place: tuple[Any, int] = (products[0], slot)
         while place not in slots and place[0].next_functions[place[1]][0] in inner:
             place = (place[0].next_functions[place[1]][0], 0)
         if place in slots and norm is not None:

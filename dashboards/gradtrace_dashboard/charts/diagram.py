@@ -10,9 +10,9 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import gradtrace
-from gradtrace.render.boxes import Arrow, Box, folded_calls
 from gradtrace.render.fold import fold
 from gradtrace.render.parts import Figure
+from gradtrace.render.pieces import Arrow, Box, folded_calls
 from gradtrace.render.renderers import find_renderer
 from gradtrace.render.style import figure
 from gradtrace.summary import Summary

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from gradtrace.recording.ledger import Layout, Page, Row
 from gradtrace.recording.observer import LARGE
 from gradtrace.recording.sample import Series
-from gradtrace_torch.modules import tensors_in
+from gradtrace_torch.arguments import tensors_in
 from gradtrace_torch.recording.passes import Passes
 from gradtrace_torch.recording.reductions import measure
 from gradtrace_torch.recording.together import is_small, measure_together
