@@ -17,6 +17,7 @@ from .errors import RenderError as RenderError
 from .errors import TraceError as TraceError
 from .graph import Graph as Graph
 from .graph import load as load
+from .recording.plot import plot_grad_flow as plot_grad_flow
 from .recording.reader import Recording as Recording
 from .recording.reader import open_recording as open_recording
 from .recording.record import Recorder as Recorder
