@@ -1,4 +1,4 @@
-"""What each process of a distributed training does; run by `test_ranks.py` in processes of its own."""
+"""What each process of a distributed training does; `test_ranks.py` runs it in processes."""
 
 from __future__ import annotations
 

@@ -201,5 +201,5 @@ def test_the_plot_of_the_forums(tmp_path: Path) -> None:
         assert mean[index] == pytest.approx(magnitude.mean().item())
     assert largest[2] != largest[2], "no gradient is no bar, not one of 0"
     figure.savefig(tmp_path / "flow.png")
-    with pytest.raises(gradtrace.OptionError, match="pass model.named_parameters"):
+    with pytest.raises(gradtrace.OptionError, match=r"pass model\.named_parameters"):
         gradtrace.plot_grad_flow([])

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 import gradtrace
 from gradtrace.recording.sample import BINS, EDGES
-from tests.torch.recording.oracle import Truth, assert_recorded, numbers, twin
+from tests.torch.recording.oracle import Truth, assert_recorded
 
 
 def mlp() -> nn.Sequential:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 import gradtrace
 from tests.torch.recording.oracle import Truth, assert_recorded, twin, watch_modules
