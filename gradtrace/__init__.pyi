@@ -33,6 +33,7 @@ from .familiar import draw_graph as draw_graph
 from .familiar import make_dot as make_dot
 from .graph import Graph as Graph
 from .graph import load as load
+from .recording.plot import plot_grad_flow as plot_grad_flow
 from .recording.reader import Recording as Recording
 from .recording.reader import open_recording as open_recording
 from .recording.record import Recorder as Recorder

@@ -63,8 +63,8 @@ class Follower(Protocol):
         """Remember that a step may have ended here."""
         ...
 
-    def take(self, schedule: Schedule, scalars: Mapping[str, Any], *, whole: bool) -> list[Reading]:
-        """Return what was measured since the last time, and go on as `schedule` says.
+    def take(self, scalars: Mapping[str, Any], *, whole: bool) -> list[Reading]:
+        """Return what was measured since the last time, with `scalars` of the user's.
 
         It is one reading if it is `whole`, else one for each mark and one for what came after it.
         """

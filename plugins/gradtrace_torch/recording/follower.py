@@ -43,10 +43,10 @@ class TorchFollower:
         wanted: Callable[[str], bool],
         moments: Moments,
     ) -> None:
-        root = model
+        root: Any = model
         while type(root).__name__ == "DistributedDataParallel":
             root = root.module
-        self._model = root
+        self._model: nn.Module = root
         self._outermost = model
         self._wanted = wanted
         self._moments = moments

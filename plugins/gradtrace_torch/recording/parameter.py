@@ -144,15 +144,19 @@ class Parameter:
         if copy is None or value is None:
             return
         if isinstance(copy, Tensor):
-            row = measure(value.sub(copy), extremes=True)
+            difference = value.sub(copy)
+            row = measure(difference, extremes=True)
         else:
             array = self._host(value)
-            difference = np.subtract(array, copy, out=copy)
-            row = row_of(difference, extremes=difference.size <= LARGE)
+            if array is None or array.shape != copy.shape:
+                return
+            moved = np.subtract(array, copy, out=copy)
+            difference = torch.from_numpy(moved)
+            row = row_of(moved, extremes=moved.size <= LARGE)
         if row is not None:
             page.latest[self.slots["update"]] = row
         if schedule.histograms:
-            page.histograms[self.slots["update"]] = histogram(torch.as_tensor(copy))
+            page.histograms[self.slots["update"]] = histogram(difference)
         if value.numel() > LARGE:
             self._room = None
 

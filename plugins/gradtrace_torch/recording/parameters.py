@@ -30,7 +30,11 @@ class Parameters:
     ) -> None:
         self.page = Page()
         self.schedule = Schedule()
-        self.all = [Parameter(name, tensor, layout) for name, tensor in named if counted(tensor)]
+        tensors = dict(named)
+        self._tensors = list(tensors.values())
+        self.all = [
+            Parameter(name, each, layout) for name, each in tensors.items() if counted(each)
+        ]
         self._by_tensor = {id(each.tensor): each for each in self.all}
         self._arrived = arrived
         self._handles: dict[int, Any] = {}
@@ -38,9 +42,9 @@ class Parameters:
 
     def listen(self) -> None:
         """Put a hook on each parameter that can have a gradient, also if it is thawed later."""
-        for number, each in enumerate(self.all):
-            if each.tensor.requires_grad and number not in self._handles and each.tensor.is_leaf:
-                hook = each.tensor.register_post_accumulate_grad_hook(self._arrived)
+        for number, tensor in enumerate(self._tensors):
+            if tensor.requires_grad and number not in self._handles and tensor.is_leaf:
+                hook = tensor.register_post_accumulate_grad_hook(self._arrived)
                 self._handles[number] = hook
 
     def of(self, optimizer: Any) -> list[Parameter]:

@@ -77,4 +77,4 @@ class Passes:
 
 
 def _at_end(call: Callable[[], None]) -> None:
-    Variable._execution_engine.queue_callback(call)  # type: ignore[attr-defined]
+    Variable._execution_engine.queue_callback(call)

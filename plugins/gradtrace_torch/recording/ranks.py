@@ -61,7 +61,8 @@ def local_of(tensor: Tensor) -> Tensor:
     if type(tensor) in (Tensor, nn.Parameter) or not hasattr(tensor, "to_local"):
         return tensor
     with torch.no_grad():
-        return tensor.to_local()
+        local: Tensor = tensor.to_local()
+    return local
 
 
 def spread_of(tensor: Tensor) -> str:

@@ -53,7 +53,7 @@ class PageReading:
     def __init__(self, page: Page, layout: Layout) -> None:
         rows = [*page.rows, *page.latest.items()]
         self._slots = [slot for slot, _ in rows]
-        self._rows = [row for _, row in rows]
+        self._rows: list[Any] = [row for _, row in rows]
         self._scalars = page.scalars
         self._histograms = page.histograms
         self._layout = layout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch.autograd.graph import Node
 
 __all__ = ["Edge", "Path", "Share", "edge_of", "follow", "path_to", "uses_of"]
 
-Edge = tuple[Node, int]
+Edge = tuple[Any, int]
 """An autograd node with one of its outputs in the forward pass, or one of its operands."""
 
 Path = tuple[int, ...]
@@ -50,16 +51,16 @@ def uses_of(
     oldest = since
     for tensor in inputs:
         if any(tensor is output for output in outputs) and tensor._version:
-            node = tensor.grad_fn  # written in place: what it was before is what the node used
+            node: Any = tensor.grad_fn  # written in place: it used what the tensor was before
             if node is not None and node._sequence_nr() >= since:
                 return {
                     edge: [(node, slot)]
                     for slot, edge in enumerate(node.next_functions)
                     if edge[0] is not None and edge[0].name() != "torch::autograd::AccumulateGrad"
                 }
-        edge = edge_of(tensor)
-        if edge is not None:
-            edges[edge] = []
+        given = edge_of(tensor)
+        if given is not None:
+            edges[given] = []
     if not since and edges:
         known = [edge[0]._sequence_nr() for edge in edges if edge[0].next_functions]
         oldest = min(known, default=0)
@@ -88,8 +89,8 @@ def edge_of(tensor: Tensor) -> Edge | None:
 
 def path_to(edge: Edge, node: Node, depth: int = _DEEPEST) -> Path | None:
     """Return the shortest path from `node` to the use of what came from `edge`."""
-    for slot, before in enumerate(node.next_functions):
-        if before == edge:
+    for slot, use in enumerate(node.next_functions):
+        if use == edge:
             return (slot,)
     if depth:
         for slot, (before, _) in enumerate(node.next_functions):
@@ -102,14 +103,14 @@ def path_to(edge: Edge, node: Node, depth: int = _DEEPEST) -> Path | None:
 def follow(path: Path, node: Node, tensor: Tensor) -> Node | None:
     """Return the node at the end of `path` if it uses `tensor`, as it did in another call."""
     *way, last = path
+    user: Any = node
     for slot in way:
-        before = node.next_functions
-        node = before[slot][0] if slot < len(before) else None
-        if node is None:
+        before = user.next_functions
+        user = before[slot][0] if slot < len(before) else None
+        if user is None:
             return None
-    before = node.next_functions
-    if last < len(before):
-        source, number = before[last]
-        if source is tensor.grad_fn and number == tensor.output_nr:
-            return node
+    before = user.next_functions
+    if last < len(before) and before[last] == (tensor.grad_fn, tensor.output_nr):
+        found: Node = user
+        return found
     return None

@@ -1,4 +1,4 @@
-"""What each process of a distributed training does; run by `test_ranks.py` in processes of its own."""
+"""What each process of a distributed training does; `test_ranks.py` runs it in processes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
 
 import gradtrace
 
@@ -44,10 +45,12 @@ def train(
     else:
         from torch.distributed.fsdp import fully_shard
 
+        shape = {"replicate": 2, "shard": world // 2} if kind == "hsdp" else {"shard": world}
+        mesh = init_device_mesh("cpu", tuple(shape.values()), mesh_dim_names=tuple(shape))
         for layer in model:
             if isinstance(layer, nn.Linear):
-                fully_shard(layer)
-        wrapped = fully_shard(model)
+                fully_shard(layer, mesh=mesh)
+        wrapped = fully_shard(model, mesh=mesh)
     optimizer = torch.optim.SGD(wrapped.parameters(), lr=0.1)
     if recorder is None:
         recorder = gradtrace.record(wrapped, directory, optimizer=optimizer, snapshots_every=None)

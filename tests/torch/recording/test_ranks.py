@@ -64,9 +64,16 @@ def truth_of(*, clips: bool) -> Truth:
     return truth
 
 
-@pytest.mark.parametrize("kind", ["ddp", "fsdp"])
-@pytest.mark.parametrize("world", [2, 4])
-@pytest.mark.parametrize("when", ["early", "late"])
+@pytest.mark.parametrize(
+    ("kind", "world", "when"),
+    [
+        ("ddp", 2, "early"),
+        ("ddp", 4, "late"),
+        ("fsdp", 2, "early"),
+        ("fsdp", 4, "late"),
+        ("hsdp", 4, "late"),  # sharded over pairs, of which there are two
+    ],
+)
 def test_merged_numbers_are_those_of_one_process(
     tmp_path: Path, kind: str, world: int, when: str
 ) -> None:

@@ -296,7 +296,7 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
         OptionError, match="every=0 is not a number of steps; use an integer from 1"
     ):
         gradtrace.record(model, tmp_path / "run", every=0)
-    with pytest.raises(OptionError, match="histograms_every=True is not .* or None"):
+    with pytest.raises(OptionError, match=r"histograms_every=True is not .* or None"):
         gradtrace.record(model, tmp_path / "run", histograms_every=True)
     with pytest.raises(OptionError, match=r"include=\[3\] holds 3, which is no name"):
         gradtrace.record(model, tmp_path / "run", include=[3])
