@@ -12,6 +12,7 @@ from typing import Any
 
 from gradtrace.backends import backends_for
 from gradtrace.errors import BackendError, FileError, OptionError, TraceError
+from gradtrace.recording.arguments import as_tuple, is_interval
 from gradtrace.recording.ledger import Reading
 from gradtrace.recording.observer import Follower, Observer, Schedule
 from gradtrace.recording.origin import origin, plain
@@ -81,7 +82,7 @@ def record(
         ("snapshots_every", snapshots_every),
     ):
         needed = name in ("every", "large_every")
-        if (value is None and needed) or not _is_interval(value):
+        if (value is None and needed) or not is_interval(value):
             raise OptionError(
                 f"{name}={value!r} is not a number of steps; use an integer from 1"
                 + ("" if needed else ", or None")
@@ -89,7 +90,7 @@ def record(
     return Recorder(
         model,
         Path(directory),
-        optimizers=_listed(optimizer),
+        optimizers=as_tuple(optimizer),
         intervals=(every, large_every, histograms_every, snapshots_every),
         wanted=selector(include, exclude),
         config=config,
@@ -298,13 +299,3 @@ def _follower(
             "it can trace single steps: gradtrace.trace(model)"
         )
     return backend.follow(model, optimizers, wanted, recorder)
-
-
-def _listed(optimizer: Any) -> tuple[Any, ...]:
-    if optimizer is None:
-        return ()
-    return tuple(optimizer) if isinstance(optimizer, list | tuple) else (optimizer,)
-
-
-def _is_interval(value: object) -> bool:
-    return value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1)
