@@ -281,9 +281,8 @@ class Recorder:
         )
 
     def _is_due(self, index: int, interval: int | None) -> bool:
-        return (
-            interval is not None and (index // self._every) % max(1, interval // self._every) == 0
-        )
+        looks = index // self._every
+        return interval is not None and looks % max(1, interval // self._every) == 0
 
 
 def _follower(
