@@ -106,19 +106,21 @@ def draw(layout: Layout, *, quantity: str, theme: Theme) -> Diagram:
     known = [n for n in numbers.values() if n is not None]
     scale = Scale.of(known, log=True) if quantity != "kind" else None
     edges = _edges(layout)
-    edge_scale = Scale.of([norm for norm, _ in edges.values() if norm is not None], log=True)
-    turns: dict[str, int] = {}
+    edge_scale = Scale.of([norm for norm, _ in edges if norm is not None], log=True)
+    nodes, arrows = iter(range(len(layout.boxes))), iter(enumerate(layout.figure.edges))
     for group in root.iter(f"{{{SVG}}}g"):
-        title = group.findtext(f"{{{SVG}}}title") or ""
         kind = group.get("class")
         if kind == "node":
-            _node(group, int(title[1:]), layout, (numbers, scale), theme)
+            _node(group, next(nodes), layout, (numbers, scale), theme)
         elif kind == "edge":
-            turn = turns[title] = turns.get(title, -1) + 1
-            _edge(group, f"{title} {turn}", edges, edge_scale, theme)
-        elif kind == "cluster":
-            _cluster(group, theme)
-    _paper(root, theme)
+            title = group.findtext(f"{{{SVG}}}title") or ""
+            index = next(i for i, edge in arrows if edge.tooltip == title)
+            _edge(group, edges[index], edge_scale, theme)
+        elif kind == "label" and theme.dark:
+            for text in group.iter(f"{{{SVG}}}text"):
+                text.set("fill", theme.grey)
+        elif kind == "frame":
+            _frame(group, theme)
     return Diagram(ET.tostring(root, encoding="unicode"), scale, layout.figure.note)
 
 
@@ -133,15 +135,9 @@ def _numbers(layout: Layout, quantity: str) -> dict[str, float | None]:
     }
 
 
-def _edges(layout: Layout) -> dict[str, tuple[float | None, str | None]]:
-    """Return norm and name of each arrow, by its title in the drawing and its turn there."""
-    found: dict[str, tuple[float | None, str | None]] = {}
-    turns: dict[str, int] = {}
-    for arrow in layout.arrows:
-        title = f"n{arrow.tail}->n{arrow.head}"
-        turn = turns[title] = turns.get(title, -1) + 1
-        found[f"{title} {turn}"] = _norm(arrow), _name(layout, arrow)
-    return found
+def _edges(layout: Layout) -> list[tuple[float | None, str | None]]:
+    """Return norm and name of each arrow, in the order in which they are drawn."""
+    return [(_norm(arrow), _name(layout, arrow)) for arrow in layout.arrows]
 
 
 def _norm(arrow: Arrow) -> float | None:
@@ -200,40 +196,24 @@ def _fill(number: float | None, scale: Scale | None, fill: str, line: str, theme
 
 
 def _edge(
-    group: ET.Element,
-    name: str,
-    edges: Mapping[str, tuple[float | None, str | None]],
-    scale: Scale,
-    theme: Theme,
+    group: ET.Element, known: tuple[float | None, str | None], scale: Scale, theme: Theme
 ) -> None:
-    norm, edge = edges.get(name, (None, None))
+    norm, edge = known
     if edge is not None:
         group.set("data-edge", edge)
     place = None if norm is None else scale.place(norm)
-    for shape in group.iter():
-        if shape.tag.endswith("text") and theme.dark:
-            shape.set("fill", theme.grey)
-        if not theme.dark or place is None or not shape.tag.endswith(("path", "polygon")):
-            continue
-        colour = between(["#566274", "#A59C74", "#FEE838"], place)
-        shape.set("stroke", colour)
-        if shape.tag.endswith("polygon"):
-            shape.set("fill", colour)
+    if not theme.dark or place is None:
+        return
+    colour = between(["#566274", "#A59C74", "#FEE838"], place)
+    for shape in group.iter(f"{{{SVG}}}path"):
+        shape.set("stroke" if shape.get("fill") == "none" else "fill", colour)
 
 
-def _cluster(group: ET.Element, theme: Theme) -> None:
+def _frame(group: ET.Element, theme: Theme) -> None:
     if not theme.dark:
         return
-    for shape in group.iter():
-        if shape.tag.endswith(("path", "polygon")):
-            shape.set("fill", {"#f6f8fa": "#161B22"}.get(shape.get("fill", ""), "#1C232C"))
-            shape.set("stroke", theme.grid)
-        elif shape.tag.endswith("text"):
-            shape.set("fill", theme.grey)
-
-
-def _paper(root: ET.Element, theme: Theme) -> None:
-    for shape in root.iter(f"{{{SVG}}}polygon"):
-        if shape.get("fill") == "white":
-            shape.set("fill", theme.paper)
-            break
+    for shape in group.iter(f"{{{SVG}}}path"):
+        shape.set("fill", {"#F6F8FA": "#161B22"}.get(shape.get("fill", ""), "#1C232C"))
+        shape.set("stroke", theme.grid)
+    for text in group.iter(f"{{{SVG}}}text"):
+        text.set("fill", theme.grey)
