@@ -72,6 +72,11 @@ class Modules:
             hooks.register_module_forward_hook(self._leave, always_call=True),
         ]
 
+    def forget(self) -> None:
+        """Let go of the user's frame, and of who is told."""
+        self._frame = None
+        del self._on_output
+
     def foreign(self) -> bool:
         """Tell whether this is another thread, or a forward run again for a backward pass."""
         return (

@@ -96,13 +96,13 @@ class Values:
                 value.unseen = False
             return value
         op = op or self.transforms.made(node) or node_op(node.name())
-        call = LiveCall(op, self.modules.scope, self.modules.invocations, _definition(node))
+        call = LiveCall(op, self.modules.scope, self.modules.invocations, _definition(node), [])
         return self.add_call(call, [tensor])[0]
 
     def _view_again(self, tensor: Tensor, base: Tensor) -> LiveValue:
         """Return the value of a view after something was written to its base."""
-        call = LiveCall("view", self.modules.scope, self.modules.invocations, place(2))
-        call.uses.append(LiveUse(call, self.of(base), (0,)))
+        uses = [LiveUse(self.of(base), (0,))]
+        call = LiveCall("view", self.modules.scope, self.modules.invocations, place(2), uses)
         return self.add_call(call, [tensor])[0]
 
     def _leaf(self, tensor: Tensor) -> LiveValue:
@@ -271,10 +271,12 @@ class Values:
             for handle in step.handles:
                 handle.remove()
             step.handles = ()
-            step.nodes = []
+            step.nodes.clear()
             for use in step.uses:
                 use.slots = ()
         let_go(self._nodes.forget(), self._identities.living())
+        self._frame = None
+        self.modules.forget()
 
     # -- modules -------------------------------------------------------------------------
 
