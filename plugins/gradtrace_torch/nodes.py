@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from torch.autograd.graph import Node
 
@@ -11,6 +10,8 @@ from gradtrace_torch.live import Edge, LiveCall, LiveUse, LiveValue
 from gradtrace_torch.ops import node_op
 
 __all__ = ["Ownership", "in_backward_order"]
+
+_GATHERS = "torch::autograd::AccumulateGrad"
 
 Border = tuple[Node, int, LiveValue]
 """A slot of a node, with the value that its gradient goes to."""
@@ -25,12 +26,12 @@ class Ownership:
 
     def __init__(
         self,
-        leaf_of: Callable[[Any], LiveValue],
+        leaf_at: Callable[[Edge], LiveValue],
         on_change: Callable[[LiveCall, list[LiveCall]], None],
     ) -> None:
         self.values: dict[Edge, LiveValue] = {}
         self.owners: dict[Node, LiveCall] = {}
-        self._leaf_of = leaf_of
+        self._leaf_at = leaf_at
         self._on_change = on_change
 
     def forget(self) -> list[Node]:
@@ -40,7 +41,7 @@ class Ownership:
         self.values.clear()
         nodes = list(self.owners)
         self.owners.clear()
-        del self._leaf_of, self._on_change
+        del self._leaf_at, self._on_change
         return nodes
 
     def bind(self, value: LiveValue, edge: Edge) -> None:
@@ -78,7 +79,7 @@ class Ownership:
         for slot, edge in enumerate(node.next_functions):
             found = None
             if edge[0] is not None:
-                value = values.get(edge)
+                value = values.get(edge) or self._leaf(edge)
                 for use in uses:
                     if use.value is value and not use.slots:
                         found = use
@@ -118,9 +119,11 @@ class Ownership:
             return None
         if owner is not None:
             return self.inside(edge)
-        if node.name() == "torch::autograd::AccumulateGrad":
-            return self._leaf_of(node.variable)
-        return None
+        return self._leaf(edge)
+
+    def _leaf(self, edge: Edge) -> LiveValue | None:
+        """Return the leaf that gathers at `edge`, None if no leaf does."""
+        return self._leaf_at(edge) if edge[0].name() == _GATHERS else None
 
     def inside(self, edge: Edge) -> LiveValue:
         """Return the value at `edge` of an owned node; the call is split where it was inside."""

@@ -34,6 +34,9 @@ __all__ = ["record"]
 _PATHS: tuple[Path, ...] = tuple((index,) for index in range(8))
 """The paths of tensors that are arguments themselves."""
 
+_PLAIN = {int, float, bool, str, type(None), torch.dtype, torch.Size}
+"""Types of arguments that hold no tensors."""
+
 
 @contextmanager
 def record(tape: Tape, options: Options, model: nn.Module | None) -> Iterator[None]:
@@ -166,10 +169,16 @@ class Recorder(TorchFunctionMode):
     def _uses(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[LiveUse]:
         """Return a use for each tensor among the arguments of a call."""
         of = self._values.of
-        nested = kwargs or any(not isinstance(argument, Tensor) for argument in args)
-        if nested or len(args) > len(_PATHS):
-            return [LiveUse(of(tensor), path) for path, tensor in operands_of(args, kwargs)]
-        return [LiveUse(of(tensor), path) for path, tensor in zip(_PATHS, args, strict=False)]
+        uses: list[LiveUse] = []
+        if not kwargs and len(args) <= len(_PATHS):
+            for path, argument in zip(_PATHS, args, strict=False):
+                if isinstance(argument, Tensor):
+                    uses.append(LiveUse(of(argument), path))
+                elif type(argument) not in _PLAIN:
+                    break
+            else:
+                return uses
+        return [LiveUse(of(tensor), path) for path, tensor in operands_of(args, kwargs)]
 
 
 @contextmanager
