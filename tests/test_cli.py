@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 import gradtrace
@@ -20,7 +21,7 @@ from gradtrace.graph import Graph
 from gradtrace.summary import Summary
 from gradtrace.tape import Call, Leaf, Tape, Use, Value
 
-COMMANDS = ("demo", "show", "render", "check", "runs", "export", "plugins")
+COMMANDS = list(get_command(app).commands)  # type: ignore[attr-defined]
 
 
 def square(point: float = 3.0, downstream: float = 6.0) -> Graph:
