@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gradtrace.summary import SMALL
 
-__all__ = ["flat", "is_odd", "is_simple", "plain", "stored"]
+__all__ = ["flat", "in_order", "is_odd", "is_simple", "plain", "stored"]
 
 _BORROWED = 16 * SMALL
 """Bytes of storage up to which a small tensor is borrowed; a small view may hold a large one."""
@@ -69,6 +69,11 @@ def flat(tensor: Tensor) -> Tensor:
         tensor = tensor.resolve_neg()
     elif tensor.dtype not in _WHOLE:
         tensor = tensor.float() if tensor.is_floating_point() else tensor.double()
+    return in_order(tensor)
+
+
+def in_order(tensor: Tensor) -> Tensor:
+    """Return the elements as one dimension, in the order they have in memory."""
     if tensor.is_contiguous():
         return tensor.view(-1)
     order = sorted(range(tensor.dim()), key=lambda axis: tensor.stride(axis), reverse=True)

@@ -13,6 +13,7 @@ from gradtrace.recording.ledger import Layout, Page, Row
 from gradtrace.recording.observer import LARGE
 from gradtrace.recording.sample import Series
 from gradtrace_torch.arguments import tensors_in
+from gradtrace_torch.recording.afar import Streams
 from gradtrace_torch.recording.passes import Passes
 from gradtrace_torch.recording.reductions import measure
 from gradtrace_torch.recording.together import is_small, measure_together
@@ -52,6 +53,7 @@ class Calls:
         self._layout = layout
         self._passes = passes
         self._working = working
+        self._streams = Streams()
         self._later: list[tuple[_Module, Tensor, int]] = []
         """Small outputs, with the version they had."""
         self._seen: tuple[Tensor, int, Row | None] | None = None
@@ -78,6 +80,7 @@ class Calls:
     def turn(self) -> Page:
         """Return the page that was written, and begin another."""
         self._measure_later()
+        self._streams.join()
         page, self.page = self.page, Page()
         self._forward.clear()
         self.since.clear()
@@ -107,6 +110,7 @@ class Calls:
         if seen is not None and seen[0] is output and seen[1] == output._version:
             row = seen[2]
         else:
+            self._streams.note(output)
             row = measure(output, zeros=True, ends=module.ends)
             self._seen = (output, output._version, row) if module.ends is None else None
         if row is not None:
@@ -135,6 +139,7 @@ class Calls:
             if is_small(gradient):
                 found.later.append((slot, gradient))
                 return
+            self._streams.note(gradient)
             self._came = came = (gradient, measure(gradient))
         if came[1] is not None:
             found.rows.append((slot, came[1]))

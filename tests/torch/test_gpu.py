@@ -1,0 +1,292 @@
+"""Whether a trace holds for tensors on a GPU, without waiting for it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+import gradtrace
+from gradtrace_torch.remote import numbers_of
+from tests.torch.architectures import ARCHITECTURES
+from tests.torch.cases import CASES, Case, Program, spelled
+from tests.torch.devices import (
+    DEVICE,
+    Elsewhere,
+    launches,
+    needs_device,
+    nothing_waits,
+    peak_memory,
+)
+from tests.torch.test_hard_cases import OPTIONS, traced
+
+pytestmark = [
+    needs_device,
+    pytest.mark.filterwarnings("ignore:Using backward. with create_graph"),
+    pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:dropout option adds dropout"),
+]
+
+ON_THE_HOST = {
+    "gru_of_packed_sequences": "the lengths of sequences must be on the CPU",
+    "autocast": "it casts for the CPU",
+}
+"""Programs that would be others on a device, with the reason."""
+
+PRETENDED = {
+    "lstm": "the cell is one fused kernel, which the pretended device has not",
+    "cell_in_a_loop": "the cell is one fused kernel, which the pretended device has not",
+    "sparse_operand": "the pretended device has no sparse tensors",
+    "sparse_gradient": "the pretended device has no sparse tensors",
+    "complex_numbers": "the pretended device has no view of complex numbers as real ones",
+}
+
+RENAMED = {
+    "transforms": "nodes made in a transform are known by numbers that each thread counts alone",
+    "scripted_submodule": "what is fused differs",
+    "lstm": "it is one call of cuDNN",
+}
+"""Programs of which the graph differs from that on the CPU, with the reason."""
+
+RANDOM = {"random_calls", "checkpointed", "checkpointed_reentrant", "dropout"}
+"""Programs that draw random numbers as they run, which a GPU draws otherwise."""
+
+
+@pytest.fixture(autouse=True)
+def precisely() -> Any:
+    """Multiply as precisely as the CPU does."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    yield
+    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+def elsewhere(case: Case, **options: Any) -> gradtrace.Graph:
+    """Return the graph of a program whose tensors are all on the device."""
+    reasons = ON_THE_HOST if DEVICE.type == "cuda" else ON_THE_HOST | PRETENDED
+    if case.name in reasons:
+        pytest.skip(reasons[case.name])
+    with Elsewhere():
+        return traced(case.program(), **options)
+
+
+def assert_alike(found: Any, expected: Any, where: str) -> None:
+    """Compare two summaries, or tuples of them, up to the device."""
+    if isinstance(expected, tuple):
+        for one, other in zip(found, expected, strict=True):
+            assert_alike(one, other, where)
+        return
+    assert (found is None) == (expected is None), where
+    if found is None:
+        return
+    assert (found.shape, found.dtype) == (expected.shape, expected.dtype), where
+    scale = max(abs(expected.norm or 0.0), 1e-3)
+    for statistic in ("norm", "min", "max"):
+        one, other = getattr(found, statistic), getattr(expected, statistic)
+        near = other if other is None else pytest.approx(other, 1e-3, 1e-4 * scale, nan_ok=True)
+        assert one == near, where
+    assert found.nonfinite == expected.nonfinite, where
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+def test_the_graph_is_that_of_the_cpu(case: Case) -> None:
+    there, here = elsewhere(case), traced(case.program())
+    if case.name in RENAMED:
+        assert not there.check().failed
+        return
+    assert spelled(there) == spelled(here)
+    if case.name in RANDOM:
+        return
+    for node, data in here.nodes(data=True):
+        for kept in ("value", "upstream_gradient"):
+            assert_alike(there.nodes[node][kept], data[kept], f"{kept} of {node}")
+    for edge, data in here.edges.items():
+        gain = getattr(data["local_derivative"], "gain", None)
+        found = getattr(there.edges[edge]["local_derivative"], "gain", None)
+        assert found == (gain if gain is None else pytest.approx(gain, rel=1e-2, nan_ok=True))
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=list(OPTIONS))
+@pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+def test_the_chain_rule_holds(case: Case, options: dict[str, str]) -> None:
+    if options.get("derivatives", "gain") in case.bugs:
+        pytest.skip(case.bugs[options.get("derivatives", "gain")])
+    report = elsewhere(case, **options).check()
+    assert not report.failed, str(report)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "bert", "resnet", "t5", "vit"])
+def test_architectures_in_double_precision(name: str) -> None:
+    make, run = ARCHITECTURES[name]
+
+    def graph() -> gradtrace.Graph:
+        torch.manual_seed(0)
+        model = make().eval()
+        return traced(Program(lambda: run(model).backward(), model))
+
+    torch.set_default_dtype(torch.float64)
+    try:
+        here = graph()
+        with Elsewhere():
+            there = graph()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert not there.check().failed
+    parameters = [n for n, data in here.nodes(data=True) if data["kind"] == "parameter"]
+    assert len(parameters) > 10
+    for node in parameters:
+        expected = here.nodes[node]["upstream_gradient"]
+        found = there.nodes[node]["upstream_gradient"]
+        assert (found is None) == (expected is None)
+        if found is not None:
+            assert found.norm == pytest.approx(expected.norm, rel=1e-8, abs=1e-12), node
+            assert found.device == str(DEVICE)
+
+
+def small() -> tuple[nn.Module, Tensor]:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.LayerNorm(8), nn.Linear(8, 3))
+    return model.to(DEVICE), torch.randn(4, 6).to(DEVICE)
+
+
+def large() -> tuple[nn.Module, Tensor]:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 8, 3), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(8 * 900, 64)]
+    return nn.Sequential(*layers, nn.Linear(64, 3)).to(DEVICE), torch.randn(4, 3, 32, 32).to(DEVICE)
+
+
+@pytest.mark.parametrize("make", [small, large])
+@pytest.mark.parametrize("keep", ["summary", "small", "all"])
+def test_nothing_in_the_block_waits_for_the_device(make: Any, keep: str) -> None:
+    model, x = make()
+    target = torch.zeros(4, dtype=torch.long).to(DEVICE)
+
+    def step() -> None:
+        cross_entropy(model(x), target).backward()
+
+    step()  # what is made once, such as handles of libraries
+    traced(Program(step, model), keep=keep)
+    with nothing_waits(), gradtrace.trace(model, keep=keep) as graph:
+        step()
+    assert not graph.check().failed
+    assert all(data["value"].norm is not None for data in graph.nodes.values())
+
+
+def test_waiting_is_caught() -> None:
+    model, x = small()
+    refused = pytest.raises(RuntimeError, match=r"wait|synchroniz")
+    with nothing_waits(), refused, gradtrace.trace(model):
+        model(x).sum().item()
+
+
+def test_gradients_and_random_state_are_the_same() -> None:
+    def train(*, trace: bool) -> list[Tensor]:
+        torch.manual_seed(0)
+        layers = [nn.Linear(64, 64), nn.Dropout(), nn.BatchNorm1d(64), nn.Linear(64, 2)]
+        model = nn.Sequential(*layers).to(DEVICE)
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+        for _ in range(3):
+            x, target = torch.randn(40, 64).to(DEVICE), torch.randint(2, (40,)).to(DEVICE)
+            if trace:
+                with gradtrace.trace(model, keep="all", derivatives="exact"):
+                    cross_entropy(model(x), target).backward()
+            else:
+                cross_entropy(model(x), target).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        states = [torch.get_rng_state()]
+        states += [torch.cuda.get_rng_state()] if DEVICE.type == "cuda" else []
+        return [*model.state_dict().values(), *states]
+
+    for plain, other in zip(train(trace=False), train(trace=True), strict=True):
+        assert torch.equal(plain, other)
+
+
+def test_a_trace_over_two_devices() -> None:
+    torch.manual_seed(0)
+    first, second = nn.Linear(60, 50), nn.Linear(50, 40).to(DEVICE)
+    third, x = nn.Linear(40, 1), torch.randn(30, 60)
+    with gradtrace.trace(keep="all", derivatives="exact") as graph:
+        loss = third(second(first(x).to(DEVICE)).relu().cpu()).sum()
+        loss.backward()
+    report = graph.check()
+    assert not report.failed, str(report)
+    assert [data["op"] for data in graph.nodes.values()].count("to") == 1
+    devices = {data["value"].device for data in graph.nodes.values()}
+    assert devices == {"cpu", str(DEVICE)}
+    for parameter in (first.weight, second.weight, third.weight):
+        norms = [
+            data["upstream_gradient"].norm
+            for data in graph.nodes.values()
+            if data["upstream_gradient"]
+            and data["value"].shape == tuple(parameter.shape)
+            and data["kind"] == "parameter"
+        ]
+        assert norms == [pytest.approx(parameter.grad.norm().item(), rel=1e-5)]
+
+
+def summarized(x: Tensor) -> gradtrace.Summary:
+    """Return the summary of `x` as an operand."""
+    with gradtrace.trace() as graph:
+        x.clone()
+    summary: gradtrace.Summary = graph.nodes["x"]["value"]
+    assert summary.device == str(DEVICE)
+    return summary
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.int32])
+@pytest.mark.parametrize("size", [3, 5000])
+def test_summaries_on_the_device(dtype: torch.dtype, size: int) -> None:
+    x = (torch.randn(size) * 50).to(dtype)
+    found = summarized(x.to(DEVICE))
+    wide = x.double().numpy()
+    assert found.norm == pytest.approx(np.linalg.norm(wide), rel=1e-6)
+    assert found.mean == pytest.approx(wide.mean(), rel=1e-5, abs=1e-6)
+    assert found.std == pytest.approx(wide.std(), rel=1e-5)
+    assert (found.min, found.max, found.nonfinite) == (wide.min(), wide.max(), 0)
+
+
+@pytest.mark.parametrize("value", [1e30, 1e-30, 0.0, math.inf, math.nan])
+def test_extreme_numbers_on_the_device(value: float) -> None:
+    x = torch.full((5000,), 1e-3 if math.isfinite(value) else 1.0)
+    x[100:] = value
+    found = summarized(x.to(DEVICE))
+    if math.isfinite(value):
+        assert found.norm == pytest.approx(np.linalg.norm(x.double().numpy()), rel=1e-12)
+        assert found.nonfinite == 0
+    else:
+        assert found.nonfinite == 4900
+        assert str(found.norm) == str(found.max) == str(value)
+
+
+def test_peak_memory() -> None:
+    x = torch.randn(2**24, requires_grad=True, device=DEVICE)
+
+    def step() -> None:
+        x.grad = None
+        y = x
+        for _ in range(4):
+            y = y.tanh()
+        y.backward(torch.ones_like(y))
+
+    step()
+    with peak_memory() as untraced:
+        step()
+    with peak_memory() as peak:
+        with gradtrace.trace() as graph:
+            step()
+        assert not graph.check().failed
+    assert peak[0] <= 1.10 * untraced[0] + 2**26, (peak, untraced)
+
+
+@pytest.mark.skipif(DEVICE is not None and DEVICE.type == "cuda", reason="needs the pretended one")
+def test_a_reduction_starts_few_kernels() -> None:
+    x = torch.randn(5000).to(DEVICE)
+    before = launches()
+    numbers_of(x)
+    assert launches() - before <= 6
