@@ -96,8 +96,8 @@ def assert_alike(found: Any, expected: Any, where: str) -> None:
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 def test_the_graph_is_that_of_the_cpu(case: Case) -> None:
     there, here = elsewhere(case), traced(case.program())
+    assert not there.check().failed
     if case.name in RENAMED:
-        assert not there.check().failed
         return
     assert spelled(there) == spelled(here)
     if case.name in RANDOM:
@@ -111,9 +111,10 @@ def test_the_graph_is_that_of_the_cpu(case: Case) -> None:
         assert found == (gain if gain is None else pytest.approx(gain, rel=1e-2, nan_ok=True))
 
 
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=list(OPTIONS))
+@pytest.mark.parametrize("chosen", ["small", "norm", "exact", "primitive-exact"])
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
-def test_the_chain_rule_holds(case: Case, options: dict[str, str]) -> None:
+def test_the_chain_rule_holds(case: Case, chosen: str) -> None:
+    options = OPTIONS[chosen]
     if options.get("derivatives", "gain") in case.bugs:
         pytest.skip(case.bugs[options.get("derivatives", "gain")])
     report = elsewhere(case, **options).check()
