@@ -19,6 +19,7 @@ from tests.torch.devices import (
     DEVICE,
     Elsewhere,
     launches,
+    needs_cuda,
     needs_device,
     nothing_waits,
     peak_memory,
@@ -291,3 +292,34 @@ def test_a_reduction_starts_few_kernels() -> None:
     before = launches()
     numbers_of(x)
     assert launches() - before <= 6
+
+
+@needs_cuda
+def test_a_trace_in_another_stream() -> None:
+    model, x = large()
+    usual = traced(Program(lambda: model(x).sum().backward(), model))
+    model.zero_grad()
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with gradtrace.trace(model) as graph:
+        with torch.cuda.stream(stream):
+            loss = model(x).sum()
+        torch.cuda.current_stream().wait_stream(stream)
+        loss.backward()
+    assert not graph.check().failed
+    assert spelled(graph) == spelled(usual)
+    for node, data in usual.nodes(data=True):
+        assert_alike(graph.nodes[node]["value"], data["value"], node)
+        assert_alike(graph.nodes[node]["upstream_gradient"], data["upstream_gradient"], node)
+
+
+@needs_cuda
+def test_a_model_behind_a_cuda_graph_is_one_call() -> None:
+    torch.manual_seed(0)
+    model, x = nn.Linear(60, 50).cuda(), torch.randn(40, 60, device="cuda")
+    graphed = torch.cuda.make_graphed_callables(model, (x,))
+    with gradtrace.trace() as graph:
+        graphed(x).sum().backward()
+    assert not graph.check().failed
+    expected = torch.ones(40, 50, device="cuda").T @ x
+    torch.testing.assert_close(model.weight.grad, expected)
