@@ -266,7 +266,8 @@ def test_extreme_numbers_on_the_device(value: float) -> None:
         assert str(found.norm) == str(found.max) == str(value)
 
 
-def test_peak_memory() -> None:
+@pytest.mark.parametrize("expanded", [False, True])
+def test_peak_memory(expanded: bool) -> None:
     x = torch.randn(2**24, requires_grad=True, device=DEVICE)
 
     def step() -> None:
@@ -274,7 +275,7 @@ def test_peak_memory() -> None:
         y = x
         for _ in range(4):
             y = y.tanh()
-        y.backward(torch.ones_like(y))
+        y.backward(torch.ones((), device=DEVICE).expand(len(y)) if expanded else torch.ones_like(y))
 
     step()
     with peak_memory() as untraced:
