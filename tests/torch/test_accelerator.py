@@ -12,7 +12,7 @@ import torch
 
 from tests.torch import devices
 
-TESTS = ("test_gpu.py", "recording/test_gpu.py")
+TESTS = ("test_gpu.py", "test_gpu_numbers.py", "recording/test_gpu.py")
 
 
 @pytest.mark.slow
