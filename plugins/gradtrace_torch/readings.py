@@ -57,7 +57,7 @@ def fetch(readings: list[Reading]) -> None:
         by_device.setdefault(reading.device, []).append(reading)
     for group in by_device.values():
         rows = torch.stack([number for r in group for number in r.numbers or ()])
-        for reading, row in zip(group, rows.reshape(len(group), 5).tolist(), strict=True):
+        for reading, row in zip(group, rows.cpu().reshape(-1, 5).tolist(), strict=True):
             reading.numbers = (*row[:4], int(row[4]))
 
 

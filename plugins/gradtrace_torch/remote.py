@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from gradtrace_torch.elements import in_order
+from gradtrace_torch.elements import by_stride
 
 __all__ = ["is_accelerated", "numbers_of", "precise", "settle", "split", "wide"]
 
@@ -41,8 +41,22 @@ def _numbers(x: Tensor) -> tuple[Tensor, ...]:
 
 
 def split(tensor: Tensor) -> Iterator[Tensor]:
-    """Yield all elements, magnitudes of complex ones, as many at a time as a part holds."""
-    yield from in_order(tensor.abs() if tensor.is_complex() else tensor).split(_PART)
+    """Yield all elements, magnitudes of complex ones, as many at a time as a part holds.
+
+    Nothing larger than a part is copied, also where elements are not side by side.
+    """
+    for part in _pieces(by_stride(tensor)):
+        yield part.abs() if part.is_complex() else part
+
+
+def _pieces(tensor: Tensor) -> Iterator[Tensor]:
+    if tensor.is_contiguous():
+        yield from tensor.view(-1).split(_PART)
+        return
+    axis = max(range(tensor.dim()), key=lambda axis: tensor.shape[axis])
+    several = max(1, _PART * tensor.shape[axis] // tensor.numel())
+    for piece in tensor.split(several, axis):
+        yield piece.reshape(-1)
 
 
 def wide(part: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ def _cells(x: Tensor, extremes: bool, zeros: bool, ends: tuple[float, float] | N
         margin = (ends[1] - ends[0]) / 400  # see `reductions`
         near = (x < ends[0] + margin).sum() + (x > ends[1] - margin).sum()
     bad = torch.linalg.vector_norm(x - finite, 0)
-    return [torch.dot(finite, finite), low, high, none, bad, near]
+    return [torch.linalg.vector_norm(finite).square(), low, high, none, bad, near]
 
 
 def _least(a: Cell, b: Cell) -> Cell:
