@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gradtrace.recording.ledger import Layout, Page, Row
-from gradtrace.recording.observer import LARGE
+from gradtrace.recording.observer import ENDS, LARGE
 from gradtrace.recording.sample import Series
 from gradtrace_torch.arguments import tensors_in
 from gradtrace_torch.recording.passes import Passes
@@ -19,15 +19,6 @@ from gradtrace_torch.recording.together import is_small, measure_together
 from gradtrace_torch.recording.uses import Edge, Path, Share, edge_of, follow, path_to, uses_of
 
 __all__ = ["Calls"]
-
-ENDS: dict[str, tuple[float, float]] = {
-    "sigmoid": (0, 1),
-    "hardsigmoid": (0, 1),
-    "softmax": (0, 1),
-    "tanh": (-1, 1),
-    "softsign": (-1, 1),
-}
-"""Operations that saturate, with the ends of what they give."""
 
 
 class Calls:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from gradtrace.recording.ledger import Row
+from gradtrace.recording.observer import NEAR
 from gradtrace.recording.sample import BINS, EDGES
 from gradtrace_torch.elements import flat, is_odd, plain, stored
 
@@ -189,7 +190,7 @@ def _carefully(array: Numbers) -> tuple[float, float, float, float, float]:
 
 def _near(array: Numbers, ends: tuple[float, float]) -> int:
     low, high = ends
-    margin = (high - low) / 400  # where the derivative of tanh and sigmoid is 1 % of its largest
+    margin = (high - low) * NEAR
     near = np.count_nonzero(array < low + margin) + np.count_nonzero(array > high - margin)
     return int(near)
 
@@ -206,7 +207,7 @@ def _on_device(x: Tensor, ends: Ends) -> Row:
     high = torch.where(finite, x, -math.inf).amax()
     near: Any = NAN
     if ends is not None:
-        margin = (ends[1] - ends[0]) / 400
+        margin = (ends[1] - ends[0]) * NEAR
         near = (x < ends[0] + margin).sum() + (x > ends[1] - margin).sum()
     bad = size - torch.count_nonzero(finite)
     nan = torch.count_nonzero(torch.isnan(x))
