@@ -8,11 +8,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._C._functorch import peek_interpreter_stack
 
 from gradtrace.recording.ledger import Layout, Page, Row
 from gradtrace.recording.observer import ENDS, LARGE
 from gradtrace.recording.sample import Series
 from gradtrace_torch.arguments import tensors_in
+from gradtrace_torch.recording.hooks import Hook
 from gradtrace_torch.recording.passes import Passes
 from gradtrace_torch.recording.reductions import measure
 from gradtrace_torch.recording.together import is_small, measure_together
@@ -55,8 +57,8 @@ class Calls:
         call = _Module(self, module, name)
         self.followed += 1
         if not call.is_plain:
-            yield module.register_forward_pre_hook(call.enter)
-        yield module.register_forward_hook(call.leave, with_kwargs=True)
+            yield module.register_forward_pre_hook(Hook(call.enter))
+        yield module.register_forward_hook(Hook(call.leave), with_kwargs=True)
 
     def slots(self, name: str, series: Callable[[str], Series]) -> tuple[int, int, int]:
         """Return the slots of output, upstream and downstream gradient of a module."""
@@ -158,8 +160,8 @@ class _Module:
         self, module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any
     ) -> None:
         """Measure the output, and have the gradients measured as they come."""
-        if torch.compiler.is_compiling() or not self._calls.on:
-            return
+        if torch.compiler.is_compiling() or not self._calls.on or peek_interpreter_stack():
+            return  # also inside of a transform, such as vmap: there are no elements to read
         since = 0 if self.is_plain else self._began()
         if torch.is_grad_enabled():
             with torch._C.DisableTorchFunction():
