@@ -160,8 +160,10 @@ class _Module:
         self, module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any
     ) -> None:
         """Measure the output, and have the gradients measured as they come."""
-        if torch.compiler.is_compiling() or not self._calls.on or peek_interpreter_stack():
-            return  # also inside of a transform, such as vmap: there are no elements to read
+        if not self._calls.on or torch.compiler.is_compiling():
+            return
+        if peek_interpreter_stack() is not None:
+            return  # inside of a transform, such as vmap, there are no elements to read
         since = 0 if self.is_plain else self._began()
         if torch.is_grad_enabled():
             with torch._C.DisableTorchFunction():
