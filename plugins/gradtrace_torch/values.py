@@ -295,6 +295,8 @@ class Values:
                 node = tensor.grad_fn
                 if node is None or (node, tensor.output_nr) in self._nodes.values:
                     continue
+                if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+                    continue  # inside of a transform, which is one opaque call
                 scripted = isinstance(module, torch.jit.ScriptModule)
                 op = str(module.original_name) if scripted else None
                 self._identities.set(tensor, self._at_edge(tensor, op))

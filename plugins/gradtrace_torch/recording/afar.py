@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gradtrace.recording.ledger import Row
+from gradtrace.recording.observer import NEAR
 from gradtrace_torch.remote import is_accelerated, precise, split, wide
 
 __all__ = ["Streams", "exponents_of", "row_afar"]
@@ -33,7 +34,7 @@ def row_afar(x: Tensor, *, extremes: bool, zeros: bool, ends: tuple[float, float
 
 
 def _cells(x: Tensor, extremes: bool, zeros: bool, ends: tuple[float, float] | None) -> list[Cell]:
-    """Return sum of squares, minimum, maximum, zeros, non-finite and saturated elements."""
+    """Return sum of squares, minimum, maximum, zeros, non-finite, saturated, NaN elements."""
     finite = torch.nan_to_num(x, 0.0, 0.0, 0.0)
     low: Cell = math.nan
     high: Cell = math.nan
@@ -45,10 +46,11 @@ def _cells(x: Tensor, extremes: bool, zeros: bool, ends: tuple[float, float] | N
     if zeros:
         none = x.numel() - torch.linalg.vector_norm(x, 0)
     if ends is not None:
-        margin = (ends[1] - ends[0]) / 400  # see `reductions`
+        margin = (ends[1] - ends[0]) * NEAR
         near = (x < ends[0] + margin).sum() + (x > ends[1] - margin).sum()
     bad = torch.linalg.vector_norm(x - finite, 0)
-    return [torch.linalg.vector_norm(finite).square(), low, high, none, bad, near]
+    sumsq = torch.linalg.vector_norm(finite).square()
+    return [sumsq, low, high, none, bad, near, torch.isnan(x).sum()]
 
 
 def _least(a: Cell, b: Cell) -> Cell:
@@ -59,7 +61,7 @@ def _largest(a: Cell, b: Cell) -> Cell:
     return torch.maximum(a, b) if isinstance(a, Tensor) else a
 
 
-_JOINED = (add, _least, _largest, add, add, add)
+_JOINED = (add, _least, _largest, add, add, add, add)
 """How two parts of a tensor give the cells of the whole."""
 
 

@@ -8,27 +8,20 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._C._functorch import peek_interpreter_stack
 
 from gradtrace.recording.ledger import Layout, Page, Row
-from gradtrace.recording.observer import LARGE
+from gradtrace.recording.observer import ENDS, LARGE
 from gradtrace.recording.sample import Series
 from gradtrace_torch.arguments import tensors_in
 from gradtrace_torch.recording.afar import Streams
+from gradtrace_torch.recording.hooks import Hook
 from gradtrace_torch.recording.passes import Passes
 from gradtrace_torch.recording.reductions import measure
 from gradtrace_torch.recording.together import is_small, measure_together
 from gradtrace_torch.recording.uses import Edge, Path, Share, edge_of, follow, path_to, uses_of
 
 __all__ = ["Calls"]
-
-ENDS: dict[str, tuple[float, float]] = {
-    "sigmoid": (0, 1),
-    "hardsigmoid": (0, 1),
-    "softmax": (0, 1),
-    "tanh": (-1, 1),
-    "softsign": (-1, 1),
-}
-"""Operations that saturate, with the ends of what they give."""
 
 
 class Calls:
@@ -66,8 +59,8 @@ class Calls:
         call = _Module(self, module, name)
         self.followed += 1
         if not call.is_plain:
-            yield module.register_forward_pre_hook(call.enter)
-        yield module.register_forward_hook(call.leave, with_kwargs=True)
+            yield module.register_forward_pre_hook(Hook(call.enter))
+        yield module.register_forward_hook(Hook(call.leave), with_kwargs=True)
 
     def slots(self, name: str, series: Callable[[str], Series]) -> tuple[int, int, int]:
         """Return the slots of output, upstream and downstream gradient of a module."""
@@ -91,12 +84,14 @@ class Calls:
         """Let go of the tensors that were measured last."""
         self._seen = self._came = None
 
+    def begin(self) -> None:
+        """Say that the model works again."""
+        self.expectant = False
+        self._working()
+
     def put(self, module: _Module, output: Tensor) -> None:
         """Measure an output, unless a checkpoint computes again what was measured before."""
         if torch._C._current_graph_task_id() == -1:
-            if self.expectant:
-                self.expectant = False
-                self._working()
             self._forward.add(module)
         elif module in self._forward:
             return
@@ -104,8 +99,6 @@ class Calls:
             self._later.append((module, output, output._version))
             if module.hurries is False:
                 return
-        if not self.large and output.numel() > LARGE:
-            return
         seen = self._seen
         if seen is not None and seen[0] is output and seen[1] == output._version:
             row = seen[2]
@@ -172,11 +165,15 @@ class _Module:
         self, module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any
     ) -> None:
         """Measure the output, and have the gradients measured as they come."""
-        if torch.compiler.is_compiling() or not self._calls.on:
+        if not self._calls.on or torch.compiler.is_compiling():
             return
+        if peek_interpreter_stack() is not None:
+            return  # inside of a transform, such as vmap, there are no elements to read
         since = 0 if self.is_plain else self._began()
         if torch.is_grad_enabled():
             with torch._C.DisableTorchFunction():
+                if self._calls.expectant and torch._C._current_graph_task_id() == -1:
+                    self._calls.begin()
                 self._leave(arguments, keywords, output, since)
 
     def _began(self) -> int:
@@ -191,6 +188,8 @@ class _Module:
             slots = self._calls.slots(self._name, self._series)
             self.output_slot, self._upstream_slot, self._downstream_slot = slots
         outputs = [output] if isinstance(output, Tensor) else _tensors(output)
+        if not self._calls.large and any(each.numel() > LARGE for each in outputs):
+            return
         for tensor in outputs:
             if tensor.is_floating_point() or tensor.is_complex():
                 self._calls.put(self, tensor)
