@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-__all__ = ["go", "number", "pick", "picks", "put", "read", "switch", "text"]
+__all__ = ["go", "number", "pick", "picks", "put", "read", "segments", "switch", "text"]
 
 MEMORY = "gradtrace choices"
 """Where in the session choices outlive a change of page, which empties the address."""
@@ -69,6 +69,16 @@ def pick(
         **more,
     )
     return _settled(name, str(st.session_state[_key(name)]), fallback)
+
+
+def segments(label: str, options: Sequence[str], *, name: str, within: Any = st) -> str:
+    """Let the reader choose one of a few `options`, all of which are seen at once."""
+    chosen = read(name, options[0])
+    st.session_state[_key(name)] = chosen if chosen in options else options[0]
+    within.segmented_control(
+        label, list(options), key=_key(name), required=True, on_change=_changed, args=(name,)
+    )
+    return _settled(name, str(st.session_state[_key(name)]), options[0])
 
 
 def picks(label: str, options: Sequence[str], *, name: str, default: Sequence[str]) -> list[str]:

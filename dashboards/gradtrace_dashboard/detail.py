@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import streamlit as st
 
 import gradtrace
+from gradtrace.analysis.tables import percent
 from gradtrace.errors import GradtraceError
 from gradtrace.render.numbers import number, shape
 from gradtrace.summary import Summary
@@ -16,7 +18,10 @@ from gradtrace_dashboard import common
 from gradtrace_dashboard.charts.jacobian import jacobian
 from gradtrace_dashboard.pieces import drawing
 
-__all__ = ["edge", "explanation", "node"]
+__all__ = ["chain", "edge", "edges", "node", "paths"]
+
+ROW = 28
+"""Height of a row of numbers."""
 
 DRAWN = 2**16
 """Elements of a Jacobian that is drawn."""
@@ -33,14 +38,18 @@ def node(graph: gradtrace.Graph, name: str) -> None:
     incoming = graph.in_edges(name, keys=True, data=True)
     if incoming:
         st.caption("Operands, with what each edge makes of the gradient")
-        st.dataframe([_line(tail, each) for tail, _, _, each in incoming], hide_index=True)
+        st.dataframe(
+            [{"operand": tail, **_back(each)} for tail, _, _, each in incoming],
+            hide_index=True,
+            row_height=ROW,
+        )
 
 
-def _line(tail: str, data: Mapping[str, Any]) -> dict[str, str]:
+def _back(data: Mapping[str, Any]) -> dict[str, str]:
+    """Return what an edge makes of the gradient."""
     derivative = data["local_derivative"]
     downstream = data["downstream_gradient"]
     return {
-        "operand": tail,
         "gain": number(derivative.gain) if derivative else "none",
         "‖downstream‖": number(downstream.norm if downstream else None),
     }
@@ -92,7 +101,7 @@ def _summaries(found: Mapping[str, Any]) -> None:
         else:
             columns[name] = summary
     rows = [{"": field, **{n: _field(s, field) for n, s in columns.items()}} for field in FIELDS]
-    st.dataframe(rows, hide_index=True)
+    st.dataframe(rows, hide_index=True, row_height=ROW)
 
 
 FIELDS = ("shape", "dtype", "norm", "rms", "mean", "std", "min", "max", "nonfinite", "zeros")
@@ -107,11 +116,75 @@ def _field(summary: Summary | None, field: str) -> str:
     return value if isinstance(value, str) else number(value)
 
 
-def explanation(graph: gradtrace.Graph, name: str) -> None:
+def edges(
+    graph: gradtrace.Graph, found: Sequence[tuple[str, str, Any]], *, choose: Callable[[Any], None]
+) -> None:
+    """List edges; the one that is chosen is told."""
+    rows = [
+        {"operand": tail, "result": head, **_back(graph.edges[tail, head, key])}
+        for tail, head, key in found
+    ]
+    picked = st.dataframe(
+        rows,
+        hide_index=True,
+        row_height=ROW,
+        on_select="rerun",
+        selection_mode="single-row",
+        key="edges",
+    )
+    if chosen := picked["selection"]["rows"]:
+        choose(found[chosen[0]])
+        st.rerun()
+
+
+def chain(graph: gradtrace.Graph, name: str) -> None:
     """Show the chain rule from the loss back to a node, in symbols and numbers."""
     try:
-        text = str(graph.explain(name, form="markdown"))
+        st.markdown(_explained(graph, name))
+    except GradtraceError as error:
+        st.info(common.plain(str(error)))
+
+
+@lru_cache(maxsize=64)
+def _explained(graph: gradtrace.Graph, name: str) -> str:
+    return str(graph.explain(name, form="markdown"))
+
+
+def paths(graph: gradtrace.Graph, name: str) -> None:
+    """Show what came back along each path, and along each use where a value has several."""
+    try:
+        found = _paths(graph, name)
     except GradtraceError as error:
         st.info(common.plain(str(error)))
         return
-    st.markdown(text)
+    ways = [
+        {"share": percent(way.share), "norm": number(way.norm), "gain": number(way.gain)}
+        | {"path, from here to the loss": str(way)}
+        for way in found.paths
+    ]
+    st.dataframe(ways, hide_index=True, row_height=ROW)
+    others = f" The other {found.rest.count:,} together: {percent(found.rest.share)}."
+    reason = "" if found.resolved else f" Shares are estimated from the fan-outs: {found.reason}."
+    counted = f"{found.count:,} path{' leads' if found.count == 1 else 's lead'}"
+    counted += f" from {found.target} to here."
+    st.caption(common.plain(counted + others * (found.rest.count > 0) + reason))
+    uses = [
+        {"value": split.node, "came back along": use.name}
+        | {"share": percent(use.share), "norm": number(use.norm)}
+        | {"skips": "" if use.skips is None else f"{use.skips:,} calls"}
+        for split in found.splits
+        for use in split.shares
+    ]
+    if uses:
+        st.caption("A value with several uses gets the sum of what comes back along each of them:")
+        st.dataframe(uses, hide_index=True, row_height=ROW)
+    tables = [table for table in (ways, uses) if table]
+    rows = [
+        row for table in tables for row in (tuple(table[0]), *map(tuple, map(dict.values, table)))
+    ]
+    common.take_away(key="paths files", name="paths", rows=lambda: rows)
+
+
+@lru_cache(maxsize=64)
+def _paths(graph: gradtrace.Graph, name: str) -> gradtrace.Paths:
+    return graph.paths(name)

@@ -15,7 +15,18 @@ import numpy.typing as npt
 from gradtrace.recording.reader import Recording
 from gradtrace.recording.statistics import RATIOS
 
-__all__ = ["ABSENT", "INFINITE", "NAN", "NUMBER", "TOTAL", "ZERO", "Cells", "Track", "rows_of"]
+__all__ = [
+    "ABSENT",
+    "INFINITE",
+    "NAN",
+    "NUMBER",
+    "TOTAL",
+    "ZERO",
+    "Cells",
+    "Track",
+    "kinds_of",
+    "rows_of",
+]
 
 TOTAL = "total"
 """In the place of a statistic: the Euclidean norm over all nodes together, as one column."""
@@ -98,18 +109,26 @@ def rows_of(
         return _total(rows_of(recording, quantity, "norm", recording.nodes(quantity), steps))
     found = recording.matrix(quantity, statistic, steps=steps)
     values = _placed(found.values, found.nodes, nodes)
-    kinds = np.full(values.shape, NUMBER, np.uint8)
-    zero = values == 0
-    if zero.any():
-        kinds[zero] = ZERO
-    infinite, nan = np.isinf(values), np.isnan(values)
-    if infinite.any():
-        kinds[infinite] = INFINITE
-    if nan.any():
-        kinds[nan] = ABSENT
-        kinds[nan & _computed(recording, quantity, nodes, steps, values.shape)] = NAN
+    kinds = kinds_of(values, np.bool_(False))
+    if (kinds == ABSENT).any():
+        kinds = kinds_of(values, _computed(recording, quantity, nodes, steps, values.shape))
     numbers = np.where(kinds == NUMBER, values, np.float32(np.nan))
     return Cells(found.steps, found.steps, nodes, numbers, numbers, kinds)
+
+
+def kinds_of(values: Floats, known: npt.NDArray[np.bool_] | np.bool_) -> Bits:
+    """Return what each value is; NaN is what was not computed, unless it is `known`.
+
+    >>> kinds_of(np.array([2.0, 0.0, np.nan, np.inf], np.float32), np.bool_(True)).tolist()
+    [1, 2, 4, 8]
+    """
+    kinds = np.full(values.shape, NUMBER, np.uint8)
+    kinds[values == 0] = ZERO
+    kinds[np.isinf(values)] = INFINITE
+    nan = np.isnan(values)
+    kinds[nan & known] = NAN
+    kinds[nan & ~known] = ABSENT
+    return kinds
 
 
 def _total(rows: Cells) -> Cells:

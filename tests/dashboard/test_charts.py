@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
 
-from gradtrace_dashboard.charts import heat as heats
+from gradtrace_dashboard.charts import scene as scenes
 from gradtrace_dashboard.charts import theme as themes
-from gradtrace_dashboard.charts.diagram import COLOURINGS, around, draw, edge_id, lay_out, measure
 from gradtrace_dashboard.charts.heat import heat, payload, to_svg
 from gradtrace_dashboard.charts.jacobian import jacobian
+from gradtrace_dashboard.charts.legend import FIRST, STATES
 from gradtrace_dashboard.charts.lines import curve_of, lines, spans_decades
 from gradtrace_dashboard.charts.profile import profile
 from gradtrace_dashboard.charts.scales import Scale
+from gradtrace_dashboard.charts.scene import colouring, edge_id, fitting, measure, scene
 from gradtrace_dashboard.charts.theme import DARK, LIGHT, palette
 from gradtrace_dashboard.tracks import ABSENT, INFINITE, NAN, NUMBER, ZERO, Cells
 from gradtrace_dashboard.views.compare import aligned
@@ -34,7 +36,7 @@ def cells(name: str = "a") -> Cells:
 
 def test_levels_tell_numbers_from_what_is_none() -> None:
     found = heat(cells(), theme=LIGHT)
-    assert found.high[0].tolist() == [heats.FIRST, 255, 1, 2, 3, 0]
+    assert found.high[0].tolist() == [FIRST, 255, 1, 2, 3, 0]
     assert (found.scale.low, found.scale.high) == (0.01, 100.0)
     shown = payload(found, title="t")
     assert shown["rows"][0] == "a"
@@ -79,12 +81,10 @@ OPPONENTS = np.array(
 @BOTH
 def test_no_name_becomes_an_element(theme) -> None:
     curve = curve_of(NASTY, np.arange(3), np.array([1.0, np.nan, 3.0]))
-    layout = lay_out(small_graph(name=NASTY), depth=None, limit=50)
     drawings = [
         lines([curve, curve], title=NASTY, theme=theme)[0],
         profile([NASTY], {NASTY: [1.0]}, title=NASTY, theme=theme),
         to_svg(heat(cells(NASTY), theme=theme), title=NASTY, theme=theme),
-        draw(layout, quantity="kind", theme=theme).svg,
     ]
     for drawing in drawings:
         root = ET.fromstring(drawing)
@@ -130,16 +130,43 @@ def test_a_profile_says_what_has_no_place() -> None:
     assert len(list(ET.fromstring(svg).iter(f"{SVG}circle"))) == 2
 
 
-@BOTH
-@pytest.mark.parametrize("quantity", COLOURINGS)
-def test_every_box_and_arrow_of_a_diagram_can_be_clicked(theme, quantity: str) -> None:
+def test_a_scene_holds_every_node_and_edge() -> None:
     graph = small_graph()
-    layout = lay_out(graph, depth=None, limit=50)
-    root = ET.fromstring(draw(layout, quantity=quantity, theme=theme).svg)
-    nodes = {each.get("data-node") for each in root.iter(f"{SVG}g")} - {None}
-    edges = {each.get("data-edge") for each in root.iter(f"{SVG}g")} - {None}
-    assert nodes == set(graph)
-    assert edges == {edge_id(*edge) for edge in graph.edges(keys=True)}
+    found = scene(graph)
+    assert {each["id"] for each in found["nodes"]} == set(graph)
+    assert {each["id"] for each in found["edges"]} == {
+        edge_id(*edge) for edge in graph.edges(keys=True)
+    }
+    assert [frame["scope"] for frame in found["frames"]] == ["head"]
+
+
+def test_two_uses_of_a_value_by_one_call_are_two_edges() -> None:
+    graph = small_graph()
+    graph.add_edge("weight", "head.mul", 7, **graph.edges["weight", "head.mul", 0])
+    found = [each["id"] for each in scene(graph)["edges"]]
+    assert sorted(found) == sorted(edge_id(*edge) for edge in graph.edges(keys=True))
+
+
+@BOTH
+def test_a_node_has_the_colour_of_its_number(theme) -> None:
+    graph = small_graph()
+    names = ["weight", "x", "head.mul", "sum"]
+    found = colouring(graph, names, "upstream gradient", theme)
+    assert found["levels"][1] == STATES.index("not computed")
+    assert found["levels"][0] == max(found["levels"])
+    assert FIRST <= found["levels"][3] < found["levels"][2]
+    assert len(found["colours"]) == len(found["inks"]) == 256
+    graph.nodes["x"]["value"] = dataclasses.replace(graph.nodes["x"]["value"], norm=math.nan)
+    assert colouring(graph, names, "value", theme)["levels"][1] == STATES.index("NaN")
+
+
+def test_a_graph_of_too_many_nodes_is_folded_and_says_so(monkeypatch) -> None:
+    monkeypatch.setattr(scenes, "MOST", 3)
+    folded, note = fitting(small_graph())
+    assert "head" in folded
+    assert "4 nodes are too many; what lies below depth 1 is one box." in note
+    monkeypatch.setattr(scenes, "MOST", 4)
+    assert fitting(small_graph())[1] == ""
 
 
 def test_the_measure_of_a_node_is_what_the_graph_holds() -> None:
@@ -150,12 +177,6 @@ def test_the_measure_of_a_node_is_what_the_graph_holds() -> None:
     assert measure(graph.nodes["x"], "upstream gradient") is None
     incoming = [each for _, _, each in graph.in_edges("sum", data=True)]
     assert measure(graph.nodes["sum"], "gain", incoming) == pytest.approx(2**0.5)
-
-
-def test_a_scope_opens_with_what_goes_in_and_out() -> None:
-    inside = around(small_graph(), "head")
-    assert set(inside) == set(small_graph())
-    assert ("weight", "head.mul", 0) in inside.edges
 
 
 def test_a_jacobian_is_drawn_with_its_extreme() -> None:

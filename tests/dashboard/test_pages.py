@@ -164,7 +164,7 @@ def test_a_node_shows_the_numbers_of_the_graph(page: Page) -> None:
     table = test.dataframe[0].value.set_index("")
     assert table.loc["norm", "value"] == "5"
     assert table.loc["norm", "upstream gradient"] == "2.24"
-    assert "The chain rule from the loss to here" in said(test)
+    assert "from sum back to weight: norm 2.24" in said(test)
 
 
 def test_an_edge_shows_the_numbers_of_the_graph(page: Page) -> None:
@@ -175,7 +175,7 @@ def test_an_edge_shows_the_numbers_of_the_graph(page: Page) -> None:
     assert table.loc["norm", "downstream gradient"] == "1.41"
 
 
-@pytest.mark.parametrize("control", ["colour", "depth", "boxes"])
+@pytest.mark.parametrize("control", ["colour", "depth"])
 def test_every_control_of_the_graph_draws_anew(page: Page, control: str) -> None:
     test = page("graph", run="first")
     box = test.selectbox(key=f"choice {control}")
@@ -183,11 +183,27 @@ def test_every_control_of_the_graph_draws_anew(page: Page, control: str) -> None
     assert not test.exception
 
 
-def test_a_scope_can_be_opened_and_left(page: Page) -> None:
-    test = page("graph", run="first", scope="head")
-    assert "inside `head`" in said(test)
-    test.button(key="back to the whole").click().run()
-    assert "inside" not in said(test)
+def test_a_scope_shows_what_comes_back_through_it(page: Page) -> None:
+    test = page("graph", run="first", step="0", scope="head")
+    assert "##### `head`" in said(test)
+    table = test.dataframe[0].value.set_index("")
+    assert table.loc["norm", "upstream gradient"] == "1.41"
+    assert not page("graph", run="first", step="0", scope="no such scope").exception
+
+
+def test_arrows_that_lie_on_each_other_are_listed(page: Page) -> None:
+    test = page("graph", run="first", step="0", line=json.dumps(["weight", "head"]))
+    table = test.dataframe[0].value
+    assert table.to_dict("records") == [
+        {"operand": "weight", "result": "head.mul", "gain": "not computed", "‖downstream‖": "2.24"}
+    ]
+
+
+def test_the_paths_back_to_a_node_are_shown(page: Page) -> None:
+    test = page("graph", run="first", step="0", node="weight", back="Paths")
+    assert not test.exception
+    assert "1 path leads from sum to here" in said(test)
+    assert test.dataframe[-1].value["share"].tolist() == ["100.0 %"]
 
 
 @pytest.mark.parametrize("view", ["curves", "difference", "graphs"])

@@ -20,7 +20,8 @@ __all__ = ["show"]
 def show() -> None:
     """Show the page."""
     st.title("Open a file")
-    given = st.file_uploader("A graph that graph.save() wrote", key="graph file")
+    first, *others = st.columns([3, 1.2, 1.2])
+    given = first.file_uploader("A graph that graph.save() wrote", key="graph file")
     if given is None:
         st.caption("The file is read on this machine, and goes nowhere else.")
         return
@@ -33,7 +34,7 @@ def show() -> None:
         return
     edges = graph.number_of_edges()
     st.caption(common.plain(f"{given.name}: {len(graph):,} nodes, {edges:,} edges"))
-    graphs.explore(path, name=given.name)
+    graphs.explore(path, name=Path(given.name).stem, within=others)
     entries = found.of_graph(path)
     if entries:
         st.subheader("Diagnosis")
