@@ -28,6 +28,8 @@ __all__ = [
 Numbers = npt.NDArray[np.floating[Any]]
 
 SUMSQ = FIELDS.index("sumsq")
+FIRST = 8
+"""Of the fields, those that the first version of the format had."""
 SINGLE = np.finfo(np.float32)
 LEVEL = 1
 """Of zlib: the mantissas are noise, on which a higher level spends time to no effect."""
@@ -38,7 +40,7 @@ def kept(statistics: npt.NDArray[np.float64]) -> Numbers:
 
     Single precision has room for a norm where it has none for its square.
 
-    >>> kept(np.array([[2, 3e-30, 9e-60, 0, 3e-30, 1, 0, np.nan]]))[0, 2]
+    >>> kept(np.array([[2, 3e-30, 9e-60, 0, 3e-30, 1, 0, np.nan, 0]]))[0, 2]
     np.float32(3e-30)
     """
     rooted = np.array(statistics, dtype=np.float64)
@@ -61,11 +63,17 @@ def narrow(numbers: Numbers) -> Numbers:
 
 
 def read_row(data: bytes, series: int) -> Numbers:
-    """Return the statistics of one step from the bytes of what `kept` returned."""
+    """Return the statistics of one step from the bytes of what `kept` returned.
+
+    Of a field that they have not, because an earlier version kept them, all is NaN.
+    """
     if series == 0:
         return np.empty((0, len(FIELDS)), dtype="<f4")
-    width = len(data) // (series * len(FIELDS))
-    return np.frombuffer(data, dtype=f"<f{width}").reshape(series, len(FIELDS))
+    fields = FIRST if len(data) // series in (4 * FIRST, 8 * FIRST) else len(FIELDS)
+    width = len(data) // (series * fields)
+    numbers = np.frombuffer(data, dtype=f"<f{width}").reshape(series, fields)
+    missing = len(FIELDS) - fields
+    return np.pad(numbers, ((0, 0), (0, missing)), constant_values=np.nan) if missing else numbers
 
 
 def pack(block: Numbers, *, exact: bool = False) -> bytes:

@@ -135,9 +135,9 @@ class Plan:
 
     >>> series = (Series("act", "output", "module"), Series("fc", "output", "module"))
     >>> nan = float("nan")
-    >>> rows = np.array([[2, nan, 5, -1, 2, 0, 0, nan], [1, nan, 9, 3, 3, 0, 0, nan]])
+    >>> rows = np.array([[2, nan, 5, -1, 2, 0, 0, nan, 0], [1, nan, 9, 3, 3, 0, 0, nan, 0]])
     >>> Plan([1, 1], series, np.array([0, 1])).statistics(rows)[1].tolist()  # parts of one tensor
-    [3.0, nan, 14.0, -1.0, 3.0, 0.0, 0.0, nan]
+    [3.0, nan, 14.0, -1.0, 3.0, 0.0, 0.0, nan, 0.0]
     """
 
     def __init__(

@@ -164,8 +164,8 @@ class Recording:
         Args:
             quantity: One of `quantities`. A ratio, such as `gain`, is one of norms.
             statistic: One of `norm`, `rms`, `mean`, `std`, `min`, `max`, `zeros`, `saturated`,
-                `nonfinite`, `count`. All but the last four are NaN for a tensor with an element
-                that is NaN or infinite.
+                `nonfinite`, `nan`, `infinite`, `count`. Up to `max` they are NaN for a tensor with
+                an element that is NaN or infinite.
             nodes: Those wanted; all unless told.
             since: Only later steps: what is new since the last look at a run that trains.
             steps: Only steps from its start to before its stop.

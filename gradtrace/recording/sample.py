@@ -11,14 +11,14 @@ import numpy.typing as npt
 
 __all__ = ["BINS", "EDGES", "FIELDS", "QUANTITIES", "SPREADS", "Series", "Step"]
 
-FIELDS = ("count", "sum", "sumsq", "min", "max", "zeros", "nonfinite", "saturated")
+FIELDS = ("count", "sum", "sumsq", "min", "max", "zeros", "nonfinite", "saturated", "nan")
 """The statistics that are kept of a tensor, in the order of the columns of `Step.statistics`.
 
 They can be merged: those of two halves of a tensor give those of the whole. `count` is the number
-of elements, `nonfinite` how many of them are NaN or infinite, and sum, sum of squares, `min` and
-`max` are those of the finite ones. `saturated` counts the elements at an end of what the operation
-can give, for those that have ends (sigmoid, tanh, softmax). What was not computed is NaN; where
-`count` is NaN, nothing was.
+of elements, `nonfinite` how many of them are NaN or infinite, `nan` how many NaN, and sum, sum of
+squares, `min` and `max` are those of the finite ones. `saturated` counts the elements at an end of
+what the operation can give, for those that have ends (sigmoid, tanh, softmax). What was not
+computed is NaN; where `count` is NaN, nothing was.
 """
 
 EDGES: npt.NDArray[np.float64] = np.ldexp(1.0, np.arange(-42, 21))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 __all__ = ["APPLICATION", "FACTS", "SCALAR", "SNAPSHOTS", "TABLES", "VERSION", "rank_files"]
 
-VERSION = 1
-"""Of the format; a run of a later one is refused."""
+VERSION = 2
+"""Of the format; a run of a later one is refused. The first did not tell NaN from infinity."""
 
 APPLICATION = 0x67726164
 """What SQLite files of ours say that they are: the letters `grad`."""

@@ -31,6 +31,11 @@ def _std(total: Floats, root: Floats, count: Floats) -> Floats:
     return np.sqrt(np.maximum(squares / count - (total.astype(np.float64) / count) ** 2, 0.0))
 
 
+def _nan(nonfinite: Floats, nan: Floats) -> Floats:
+    """Return how many are NaN: none where all is finite, also in a run that did not tell."""
+    return np.where(nonfinite == 0, nonfinite, nan)
+
+
 # fmt: off
 STATISTICS: Mapping[str, Statistic] = MappingProxyType({
     "norm": Statistic("Euclidean norm", ("sumsq",), lambda root: root),
@@ -43,6 +48,9 @@ STATISTICS: Mapping[str, Statistic] = MappingProxyType({
     "saturated": Statistic(
         "share of elements at an end of the operation", ("saturated", "count"), np.divide, False),
     "nonfinite": Statistic("number of NaN and infinite elements", ("nonfinite",), np.copy, False),
+    "nan": Statistic("number of NaN elements", ("nonfinite", "nan"), _nan, False),
+    "infinite": Statistic(
+        "number of infinite elements", ("nonfinite", "nan"), lambda n, m: n - _nan(n, m), False),
     "count": Statistic("number of elements", ("count",), np.copy, False),
 })
 
@@ -62,6 +70,7 @@ MERGE: Mapping[str, Callable[[Floats], Floats]] = MappingProxyType({
     "zeros": lambda parts: parts.sum(axis=0),
     "nonfinite": lambda parts: parts.sum(axis=0),
     "saturated": lambda parts: parts.sum(axis=0),
+    "nan": lambda parts: parts.sum(axis=0),
 })
 """How each kept statistic of a whole follows from those of its parts, stacked in the first axis."""
 # fmt: on

@@ -67,9 +67,9 @@ class Store:
             for statement in TABLES.split(";"):
                 self._connection.execute(statement)
             self._connection.execute(f"PRAGMA application_id={APPLICATION}")
-            self._connection.execute(f"PRAGMA user_version={VERSION}")
-            return
-        require_ours(self._connection, self._path)
+        else:
+            require_ours(self._connection, self._path)
+        self._connection.execute(f"PRAGMA user_version={VERSION}")
 
     def _require_free(self, writer: str) -> None:
         for session in read_sessions(self._connection):

@@ -39,7 +39,7 @@ def odd_run(folder: Path, *, name: str = "c") -> Recording:
         rows = np.array([statistics(each) for each in ([3.0, 4.0], [0.0, 0.0], [np.nan, 1.0])])
         infinite = statistics([1.0, 1.0])
         infinite[2] = np.inf
-        rows = np.concatenate([rows, [infinite], [[np.nan] * 8]])
+        rows = np.concatenate([rows, [infinite], [[np.nan] * len(infinite)]])
         steps.append(Step(index, 1000.0 + index, {"loss": 1.0 / (1 + index)}, series, rows))
     return recorded(folder, steps)
 

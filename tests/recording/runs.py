@@ -27,7 +27,8 @@ def statistics(array: npt.ArrayLike) -> list[float]:
     finite = flat[np.isfinite(flat)]
     low, high = (finite.min(), finite.max()) if finite.size else (np.inf, -np.inf)
     sums = [finite.sum(), (finite**2).sum(), low, high]
-    return [flat.size, *sums, (flat == 0).sum(), flat.size - finite.size, np.nan]
+    bad = flat.size - finite.size
+    return [flat.size, *sums, (flat == 0).sum(), bad, np.nan, np.isnan(flat).sum()]
 
 
 def histogram(array: npt.ArrayLike) -> npt.NDArray[np.uint32]:
@@ -82,7 +83,7 @@ def training(steps: int, *, seed: int = 0, first: int = 0) -> list[Step]:
             count = 10.0 if series.node.endswith("bias") else 100.0
             zeros = 50.0 if series.op == "relu" else 0.0
             ends = 5.0 if series.op == "sigmoid" else np.nan
-            rows.append([count, 0.0, count * size**2, -2 * size, 2 * size, zeros, 0.0, ends])
+            rows.append([count, 0.0, count * size**2, -2 * size, 2 * size, zeros, 0.0, ends, 0.0])
         loss = 2.3 * np.exp(-index / 200) + 0.1 * draw.random()
         found.append(Step(index, 1000.0 + index, {"loss": loss}, NETWORK, np.array(rows)))
     return found

@@ -17,7 +17,8 @@ from gradtrace.errors import FileError
 from gradtrace.recording import sessions
 from gradtrace.recording.folder import find_runs
 from gradtrace.recording.reader import open_recording
-from gradtrace.recording.sample import Series
+from gradtrace.recording.sample import FIELDS, Series
+from gradtrace.recording.store import Store
 from gradtrace.recording.writer import Writer
 from tests.recording.runs import recorded, step, training, wait_for
 from tests.tapes import example
@@ -174,7 +175,7 @@ def test_a_newer_run_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "rank00000.sqlite") as connection:
         connection.execute("PRAGMA user_version=99")
     connection.close()
-    message = r"was recorded by a newer gradtrace \(format 99, this one knows up to 1\); upgrade"
+    message = r"was recorded by a newer gradtrace \(format 99, this one knows up to 2\); upgrade"
     with pytest.raises(FileError, match=message):
         open_recording(tmp_path)
     with pytest.raises(FileError, match=message):
@@ -183,6 +184,41 @@ def test_a_newer_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps(facts))
     with pytest.raises(FileError, match="newer gradtrace"):
         _ = run.facts
+
+
+def as_the_first_version_kept_it(path: Path) -> None:
+    """Take from a run what the first version of the format had not."""
+    with sqlite3.connect(path) as connection:
+        connection.execute("DELETE FROM chunk WHERE field = 'nan'")
+        for id, data in connection.execute("SELECT id, statistics FROM tail").fetchall():
+            rows = np.frombuffer(data, dtype="<f4").reshape(-1, len(FIELDS))
+            values = np.ascontiguousarray(rows[:, :8]).tobytes(), id
+            connection.execute("UPDATE tail SET statistics = ? WHERE id = ?", values)
+        connection.execute("PRAGMA user_version=1")
+    connection.close()
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_run_of_the_first_version_is_read_and_goes_on(tmp_path: Path, packed: bool) -> None:
+    steps = training(14)
+    steps[3].statistics[0, FIELDS.index("nonfinite")] = 2
+    path = tmp_path / "rank00000.sqlite"
+    store = Store(path, "writer", {})
+    store.append(steps[:7])
+    store.close("finished") if packed else store.abandon()
+    quantity = steps[0].series[0].quantity
+    expected = open_recording(tmp_path).matrix(quantity).values
+    as_the_first_version_kept_it(path)
+    run = open_recording(tmp_path)
+    np.testing.assert_array_equal(run.matrix(quantity).values, expected)
+    assert run.matrix(quantity, "nonfinite").values[:, 0].tolist() == [0, 0, 0, 2, 0, 0, 0]
+    for statistic in ("nan", "infinite"):
+        told = run.matrix(quantity, statistic).values[:, 0].tolist()
+        assert told == pytest.approx([0, 0, 0, np.nan, 0, 0, 0], nan_ok=True)
+    store = Store(path, "writer", {})
+    store.append(steps[7:])
+    store.close("finished")
+    assert open_recording(tmp_path).matrix(quantity, "nan").values[7:, 0].tolist() == [0] * 7
 
 
 @pytest.mark.parametrize("damage", ["cut", "noise", "chunk", "text"])

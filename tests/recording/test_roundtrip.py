@@ -47,6 +47,8 @@ EXPECTED: dict[str, Any] = {
     "max": np.max,
     "zeros": lambda x: np.mean(x == 0),
     "nonfinite": lambda x: np.sum(~np.isfinite(x)),
+    "nan": lambda x: np.sum(np.isnan(x)),
+    "infinite": lambda x: np.sum(np.isinf(x)),
     "count": np.size,
 }
 
@@ -96,6 +98,10 @@ def test_nan_and_infinity_are_counted_and_show(tmp_path: Path, bad: float) -> No
     taken = {SERIES[1]: np.array([1.0, bad, 2.0, bad]), SERIES[4]: np.ones(2)}
     run = recorded(tmp_path, [step(i, taken, SERIES) for i in range(3)])
     assert (run.matrix("gradient", "nonfinite").values == [[2, 0]] * 3).all()
+    both = {
+        name: run.matrix("gradient", name).values[:, 0].tolist() for name in ("nan", "infinite")
+    }
+    assert both == {"nan": [2 * np.isnan(bad)] * 3, "infinite": [2 * np.isinf(bad)] * 3}
     for statistic in ("norm", "rms", "mean", "min", "max"):
         shown = run.matrix("gradient", statistic).values
         assert np.isnan(shown[:, 0]).all()
@@ -252,4 +258,4 @@ def test_a_step_needs_no_statistics(tmp_path: Path) -> None:
     assert run.steps.tolist() == list(range(105))
     assert run.times.tolist() == [float(i) for i in range(105)]
     assert run.quantities == ()
-    assert len(FIELDS) == 8
+    assert len(FIELDS) == 9

@@ -122,8 +122,8 @@ def row_of(
     """Return the statistics of elements in the memory of the host; see `measure`."""
     size = array.size
     if size == 0:
-        return (0.0, 0.0, 0.0, NAN, NAN, 0.0, 0.0, NAN if ends is None else 0.0)
-    sumsq, low, high, bad = _moments(array, extremes=extremes)
+        return (0.0, 0.0, 0.0, NAN, NAN, 0.0, 0.0, NAN if ends is None else 0.0, 0.0)
+    sumsq, low, high, bad, nan = _moments(array, extremes=extremes)
     none = near = NAN
     if zeros or ends is not None:
         part = array if size <= _WHOLE else _sample(array)
@@ -132,7 +132,7 @@ def row_of(
             none = share * (part.size - np.count_nonzero(part != 0))
         if ends is not None:
             near = share * _near(part, ends)
-    return (float(size), NAN, sumsq, low, high, none, bad, near)
+    return (float(size), NAN, sumsq, low, high, none, bad, near, nan)
 
 
 def sum_of_squares(array: Numbers) -> float:
@@ -145,27 +145,29 @@ def sum_of_squares(array: Numbers) -> float:
         return sum(float(np.dot(block, block)) for block in blocks)
 
 
-def _moments(array: Numbers, *, extremes: bool) -> tuple[float, float, float, float]:
-    """Return sum of squares, minimum, maximum and number of elements that are not finite."""
+def _moments(array: Numbers, *, extremes: bool) -> tuple[float, float, float, float, float]:
+    """Return sum of squares, minimum, maximum, and how many are not finite, how many NaN."""
     size, sumsq = array.size, sum_of_squares(array)
     if not _TRUSTED[array.dtype.itemsize] * size <= sumsq < math.inf:
         return _carefully(array)
     if not extremes:
-        return sumsq, NAN, NAN, 0.0
-    return sumsq, float(np.minimum.reduce(array)), float(np.maximum.reduce(array)), 0.0
+        return sumsq, NAN, NAN, 0.0, 0.0
+    return sumsq, float(np.minimum.reduce(array)), float(np.maximum.reduce(array)), 0.0, 0.0
 
 
-def _carefully(array: Numbers) -> tuple[float, float, float, float]:
+def _carefully(array: Numbers) -> tuple[float, float, float, float, float]:
     """Do so where squares have overflowed or vanished, or elements are not finite."""
     with np.errstate(all="ignore"):
         low, high = float(np.minimum.reduce(array)), float(np.maximum.reduce(array))
         if low == high == 0.0:
-            return 0.0, 0.0, 0.0, 0.0
+            return 0.0, 0.0, 0.0, 0.0, 0.0
+        nan = 0
         wide = array.astype(np.float64)
         if not math.isfinite(low + high):
+            nan = int(np.count_nonzero(np.isnan(wide)))
             wide = wide[np.isfinite(wide)]
             low, high = (float(wide.min()), float(wide.max())) if wide.size else (NAN, NAN)
-        return float(np.dot(wide, wide)), low, high, float(array.size - wide.size)
+        return float(np.dot(wide, wide)), low, high, float(array.size - wide.size), float(nan)
 
 
 def _sample(array: Numbers) -> Numbers:
@@ -199,25 +201,26 @@ def _on_device(x: Tensor, ends: Ends) -> Row:
         margin = (ends[1] - ends[0]) / 400
         near = (x < ends[0] + margin).sum() + (x > ends[1] - margin).sum()
     bad = size - torch.count_nonzero(finite)
-    return (float(size), NAN, norm * norm, low, high, (x == 0).sum(), bad, near)
+    nan = torch.count_nonzero(torch.isnan(x))
+    return (float(size), NAN, norm * norm, low, high, (x == 0).sum(), bad, near, nan)
 
 
 def _with_unstored(row: Row, unstored: int) -> Row:
     """Return the statistics of a sparse tensor, to whose zeros those belong that it leaves out."""
-    size, total, sumsq, low, high, zeros, bad, near = row
+    size, total, sumsq, low, high, zeros, *rest = row
     low, high = (NAN if edge is NAN else edge for edge in (low, high))
     if isinstance(low, float):
         low, high = min(0.0, low), max(0.0, high)
     else:
         low, high = low.clamp(max=0.0), high.clamp(min=0.0)
-    return (size + unstored, total, sumsq, low, high, zeros + unstored, bad, near)
+    return (size + unstored, total, sumsq, low, high, zeros + unstored, *rest)
 
 
 def scaled(row: Row, factor: Any) -> Row:
     """Return the statistics of a tensor that is `factor` > 0 times the one that was measured."""
-    size, total, sumsq, low, high, zeros, bad, near = row
+    size, total, sumsq, low, high, *rest = row
     square = factor * factor
-    return (size, total * factor, sumsq * square, low * factor, high * factor, zeros, bad, near)
+    return (size, total * factor, sumsq * square, low * factor, high * factor, *rest)
 
 
 _EXPONENT = 127 + int(np.log2(EDGES[0]))

@@ -82,7 +82,7 @@ def _together(tensors: list[Tensor], *, zeros: bool) -> list[Row | None]:
     )
     nan = math.nan
     return [
-        (float(size), nan, sumsq, low[i], high[i], nan if none is None else none[i], 0.0, nan)
+        (float(size), nan, sumsq, low[i], high[i], nan if none is None else none[i], 0.0, nan, 0.0)
         if math.isfinite(sumsq)
         else None
         for i, (size, sumsq) in enumerate(zip(sizes, sums, strict=True))

@@ -28,6 +28,8 @@ def numbers(tensor: Tensor) -> dict[str, float]:
         "min": x.min().item(),
         "max": x.max().item(),
         "nonfinite": float((~x.isfinite()).sum()),
+        "nan": float(x.isnan().sum()),
+        "infinite": float(x.isinf().sum()),
         "count": float(x.numel()),
     }
 

@@ -64,6 +64,8 @@ def test_what_is_not_finite_is_counted(tmp_path: Path, bad: float) -> None:
     assert read(run, "gradient", "weight", "count") == [6.0]
     assert math.isnan(read(run, "gradient", "weight")[0])
     assert read(run, "output", "", "nonfinite") == [2.0]
+    assert read(run, "output", "", "nan") == [2.0 * math.isnan(bad)]
+    assert read(run, "output", "", "infinite") == [2.0 * math.isinf(bad)]
     counts = run.histograms("weight", "gradient").counts[0]
     gradient = model.weight.grad
     assert counts.sum() == 6 - gradient.isnan().sum().item()
