@@ -10,15 +10,16 @@ from typing import Any
 
 import streamlit as st
 
-from gradtrace_dashboard import address, data
+from gradtrace_dashboard import address, data, pieces
+from gradtrace_dashboard.charts.heat import Heat, payload
 from gradtrace_dashboard.charts.theme import DARK, LIGHT, Theme
-from gradtrace_dashboard.pieces import drawing
 
 __all__ = [
     "BEAT",
     "chart",
     "csv_of",
     "follow",
+    "heatmap",
     "nothing_yet",
     "plain",
     "run",
@@ -29,6 +30,9 @@ __all__ = [
 
 BEAT = 1.0
 """Seconds between two looks at a run that trains."""
+
+FILES = "files"
+"""How the keys of the buttons that give files away begin, by which the style sheet knows them."""
 
 STATES = {
     "training": ":material/play_circle: training",
@@ -103,8 +107,17 @@ def chart(
     rows: Callable[[], Iterable[Sequence[object]]] | None = None,
 ) -> None:
     """Show a drawing, with its files to take away."""
-    drawing(svg, key=key, read=read)
+    pieces.drawing(svg, key=key, read=read)
     take_away(key=key, name=name, svg=lambda: svg, rows=rows)
+
+
+def heatmap(found: Heat, *, title: str, key: str, **more: Any) -> dict[str, Any] | None:
+    """Show a heat map in the colours of the theme; return the cell that was just chosen."""
+    colours = theme()
+    names = ("ink", "grey", "paper", "mark", "other")
+    usual = {"step": None, "other": None, "node": None, "low_first": False}
+    inks = {name: getattr(colours, name) for name in names}
+    return pieces.heatmap(payload(found, title=title, inks=inks, **usual | more), key=key)
 
 
 def take_away(
@@ -115,7 +128,9 @@ def take_away(
     rows: Callable[[], Iterable[Sequence[object]]] | None = None,
 ) -> None:
     """Offer a figure as SVG and its numbers as CSV, made only when they are asked for."""
-    bar = st.container(horizontal=True, horizontal_alignment="right", gap="small")
+    bar = st.container(
+        horizontal=True, horizontal_alignment="right", gap="small", key=f"{FILES} {key}"
+    )
     kinds: tuple[tuple[str, str, Callable[[], str] | None], ...] = (
         ("SVG", "image/svg+xml", svg),
         ("CSV", "text/csv", None if rows is None else lambda: csv_of(rows())),

@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 import gradtrace
+from gradtrace.analysis.paths import told
 from gradtrace.analysis.tables import percent
 from gradtrace.errors import GradtraceError
 from gradtrace.render.numbers import number, shape
@@ -158,8 +159,9 @@ def paths(graph: gradtrace.Graph, name: str) -> None:
         st.info(common.plain(str(error)))
         return
     ways = [
-        {"share": percent(way.share), "norm": number(way.norm), "gain": number(way.gain)}
-        | {"path, from here to the loss": str(way)}
+        {"share": percent(way.share), "gain": number(way.gain)}
+        | ({"norm": number(way.norm)} if found.resolved else {})
+        | {"path, from here to the loss": told(way, found.paths[0])}
         for way in found.paths
     ]
     st.dataframe(ways, hide_index=True, row_height=ROW)

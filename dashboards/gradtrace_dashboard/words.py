@@ -33,7 +33,10 @@ ORDER = (
 )
 """Quantities in the order in which one asks for them."""
 
-SHOWN_STATISTICS = ("norm", "rms", "mean", "std", "min", "max", "zeros", "saturated", "nonfinite")
+SHOWN_STATISTICS = (
+    *("norm", "rms", "mean", "std", "min", "max", "zeros", "saturated"),
+    *("nonfinite", "nan", "infinite"),
+)
 
 
 def first_quantity(recorded: tuple[str, ...]) -> list[str]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
+import re
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
 
+from gradtrace.recording.reader import Histograms
+from gradtrace.recording.sample import EDGES
 from gradtrace_dashboard.charts import scene as scenes
 from gradtrace_dashboard.charts import theme as themes
 from gradtrace_dashboard.charts.heat import heat, payload, to_svg
@@ -16,6 +20,7 @@ from gradtrace_dashboard.charts.jacobian import jacobian
 from gradtrace_dashboard.charts.legend import FIRST, STATES
 from gradtrace_dashboard.charts.lines import curve_of, lines, spans_decades
 from gradtrace_dashboard.charts.profile import profile
+from gradtrace_dashboard.charts.ridges import ridges
 from gradtrace_dashboard.charts.scales import Scale
 from gradtrace_dashboard.charts.scene import colouring, edge_id, fitting, measure, scene
 from gradtrace_dashboard.charts.theme import DARK, LIGHT, palette
@@ -93,14 +98,22 @@ def test_no_name_becomes_an_element(theme) -> None:
         assert not any(name.startswith("on") for each in root.iter() for name in each.attrib)
 
 
+STEPS = np.arange(50_000)
+
+
 def test_a_line_keeps_a_spike_and_marks_what_is_not_finite() -> None:
     values = np.ones(50_000)
     values[33_333], values[40_000] = 1e6, np.nan
-    curve = curve_of("loss", np.arange(50_000), values)
+    curve = curve_of("loss", STEPS, values)
     assert curve.high.max() == 1e6
-    assert curve.spoilt.sum() == 1
+    assert curve.odd[np.flatnonzero(curve.odd)].tolist() == [NAN]
     svg, read = lines([curve], title="Loss", theme=LIGHT, log=True)
-    assert "NaN or Inf" in svg
+    assert "NaN from step 40,000" in svg
+    assert "Inf from" not in svg
+    values[45_000] = np.inf
+    assert (
+        "Inf from step 45,000" in lines([curve_of("loss", STEPS, values)], title="", theme=LIGHT)[0]
+    )
     assert max(v for v in read["curves"][0]["high"] if v) == 1e6
     assert spans_decades([curve])
 
@@ -179,6 +192,21 @@ def test_the_measure_of_a_node_is_what_the_graph_holds() -> None:
     assert measure(graph.nodes["sum"], "gain", incoming) == pytest.approx(2**0.5)
 
 
+def test_ridges_stand_as_high_as_the_shares() -> None:
+    counts = np.zeros((3, len(EDGES) + 1), np.uint32)
+    counts[:, 0] = 50
+    counts[0, 40], counts[1, 41], counts[2, 42] = 50, 50, 25
+    counts[2, 41] = 25
+    found = Histograms(np.array([0, 10, 20]), EDGES, counts)
+    svg = ridges(found, title="t", theme=LIGHT, step=11)
+    paths = list(ET.fromstring(svg).iter(f"{SVG}path"))
+    assert [path.findtext(f"{SVG}title") for path in paths] == ["step 0", "step 10", "step 20"]
+    assert [path.get("fill") == LIGHT.mark for path in paths] == [False, True, False]
+    tops = [[float(y) for y in re.findall("V([0-9.]+)", str(path.get("d")))] for path in paths]
+    heights = [max(each) - min(each) for each in tops]
+    assert heights == pytest.approx([heights[0], heights[0], heights[0] / 2], abs=0.2)
+
+
 def test_a_jacobian_is_drawn_with_its_extreme() -> None:
     svg = jacobian(np.diag([1.0, -7.0]), (2, 2), theme=LIGHT)
     texts = [each.text for each in ET.fromstring(svg).iter(f"{SVG}text")]
@@ -187,9 +215,27 @@ def test_a_jacobian_is_drawn_with_its_extreme() -> None:
 
 def test_a_difference_is_the_log_ratio_of_the_same_node_at_the_same_step() -> None:
     left, right = two("b", "a", scale=1.0), two("a", "c", scale=100.0)
-    found, ratios = aligned(left, right)
+    found = aligned(left, right)
     assert found.nodes == ("a",)
-    np.testing.assert_allclose(ratios[:, 0], np.log10([100.0 / 2, 300.0 / 4]), rtol=1e-6)
+    np.testing.assert_allclose(found.high[:, 0], np.log10([100.0 / 2, 300.0 / 4]), rtol=1e-6)
+
+
+def test_a_difference_says_what_has_no_ratio() -> None:
+    states = [NUMBER, ZERO, NAN, INFINITE, ABSENT]
+    kinds = np.array(list(itertools.product(states, states)), np.uint8).T
+    step, names = np.array([0]), tuple(map(str, range(25)))
+    numbers = [np.where(row == NUMBER, 2.0, np.nan)[None].astype(np.float32) for row in kinds]
+    pairs = [
+        Cells(step, step, names, each, each, row[None])
+        for each, row in zip(numbers, kinds, strict=True)
+    ]
+    found = dict(zip(map(tuple, kinds.T.tolist()), aligned(*pairs).kinds[0].tolist(), strict=True))
+    assert found[NUMBER, NUMBER] == found[ZERO, ZERO] == NUMBER
+    assert found[NUMBER, ZERO] == ZERO
+    assert found[ZERO, NUMBER] == INFINITE
+    assert found[ABSENT, ABSENT] == found[NUMBER, ABSENT] == ABSENT
+    assert found[NAN, NUMBER] == found[ABSENT, NAN] == NAN
+    assert found[NAN, INFINITE] == NAN | INFINITE
 
 
 def two(first: str, second: str, *, scale: float) -> Cells:

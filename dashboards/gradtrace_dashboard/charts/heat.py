@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from gradtrace_dashboard.charts.svg import document, picture, text
 from gradtrace_dashboard.charts.theme import DIVERGING, Theme, between
 from gradtrace_dashboard.tracks import INFINITE, NAN, ZERO, Cells
 
-__all__ = ["Heat", "differences", "heat", "levels", "payload", "to_svg"]
+__all__ = ["Heat", "differences", "heat", "levels", "payload", "shares", "to_svg"]
 
 EMPTY, NOTHING, NOT_A_NUMBER, ENDLESS = range(FIRST)
 """The levels of `STATES`."""
@@ -35,6 +35,8 @@ class Heat:
     scale: Scale
     colours: tuple[str, ...]
     """Of all 256 levels."""
+    states: tuple[str, ...] = STATES
+    """What the first of them mean; those without a name are not explained."""
 
 
 def heat(cells: Cells, *, theme: Theme, statistic: str = "norm", scheme: str = "cividis") -> Heat:
@@ -50,21 +52,21 @@ def heat(cells: Cells, *, theme: Theme, statistic: str = "norm", scheme: str = "
     return Heat(cells, upper, lower, scale, colours(theme, scheme))
 
 
-def differences(cells: Cells, ratios: npt.NDArray[Any], *, theme: Theme) -> Heat:
+def shares(cells: Cells, *, theme: Theme) -> Heat:
+    """Return levels of histograms, on which an empty bin is as the paper."""
+    found = heat(cells, theme=theme)
+    colours = (theme.absent, theme.paper, *found.colours[2:])
+    return replace(found, colours=colours, states=("", "no element", "", ""))
+
+
+def differences(cells: Cells, *, theme: Theme) -> Heat:
     """Return levels of log ratios: white where equal, red where more, blue where less."""
-    finite = ratios[np.isfinite(ratios)]
-    reach = max(1.0, math.ceil(float(np.abs(finite).max()))) if finite.size else 1.0
+    finite = np.abs(cells.high[np.isfinite(cells.high)])
+    reach = max(1.0, math.ceil(float(finite.max(initial=0.0))))
     scale = Scale(-reach, reach)
-    shown = np.full(ratios.shape, np.nan, np.float64)
-    shown[np.isfinite(ratios)] = finite
-    place = (shown + reach) / (2 * reach)
-    found = np.where(np.isfinite(place), FIRST + np.round(np.nan_to_num(place) * 251), EMPTY)
-    codes = found.astype(np.uint8)
-    codes[(cells.kinds & NAN) > 0] = NOT_A_NUMBER
-    codes[np.isinf(ratios) | ((cells.kinds & INFINITE) > 0)] = ENDLESS
-    states = colours(theme, "cividis")[:FIRST]
+    codes = levels(cells.high, cells.kinds, scale, zero_first=True)
     ramp = tuple(between(DIVERGING, index / 251) for index in range(252))
-    return Heat(cells, codes, codes, scale, (*states, *ramp))
+    return Heat(cells, codes, codes, scale, (*colours(theme, "cividis")[:FIRST], *ramp))
 
 
 def _least(values: npt.NDArray[Any]) -> float:
@@ -109,7 +111,8 @@ def payload(found: Heat, **more: Any) -> dict[str, Any]:
         "colours": list(found.colours),
         "scale": [found.scale.low, found.scale.high, found.scale.log],
         "ticks": found.scale.ticks(6),
-        "words": STATES,
+        "kinds": base64.b64encode(np.ascontiguousarray(found.cells.kinds.T).tobytes()).decode(),
+        "words": found.states,
         **more,
     }
 
@@ -136,6 +139,8 @@ def to_svg(found: Heat, *, title: str, theme: Theme, low: bool = False) -> str:
         for shift, anchor, step in ends:
             shown = f"step {int(step):,}"
             parts.append(text(shown, x=left + shift, y=top + tall + 16, text_anchor=anchor))
-    parts.append(legend(found.colours, found.scale, theme, left=left, y=top + tall + 30))
+    parts.append(
+        legend(found.colours, found.scale, theme, found.states, left=left, y=top + tall + 30)
+    )
     label = f"{title}: {len(names)} nodes"
     return document(1000, top + tall + 66, *parts, theme=theme, label=label)

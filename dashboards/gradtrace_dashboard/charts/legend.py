@@ -22,8 +22,16 @@ def colours(theme: Theme, scheme: str) -> tuple[str, ...]:
     return (*_states(theme), *palette(scheme, 256 - FIRST))
 
 
-def legend(found: tuple[str, ...], scale: Scale, theme: Theme, *, left: float, y: float) -> str:
-    """Return the ramp with its numbers, then a square for each state."""
+def legend(
+    found: tuple[str, ...],
+    scale: Scale,
+    theme: Theme,
+    states: tuple[str, ...] = STATES,
+    *,
+    left: float,
+    y: float,
+) -> str:
+    """Return the ramp with its numbers, then a square for each state that has a name."""
     parts = []
     for index in range(63):
         x = left + index * RAMP / 63
@@ -34,9 +42,10 @@ def legend(found: tuple[str, ...], scale: Scale, theme: Theme, *, left: float, y
         parts.append(text(label, x=x, y=y + 26, text_anchor="middle", fill=theme.grey))
     x = left + RAMP + 30
     for index in (1, 2, 3, 0):
-        parts.append(rect(x, y, 12, 12, fill=found[index], stroke=theme.grey))
-        parts.append(text(STATES[index], x=x + 17, y=y + 11))
-        x += 34 + 7 * len(STATES[index])
+        if states[index]:
+            parts.append(rect(x, y, 12, 12, fill=found[index], stroke=theme.grey))
+            parts.append(text(states[index], x=x + 17, y=y + 11))
+            x += 34 + 7 * len(states[index])
     return tag("g", *parts)
 
 

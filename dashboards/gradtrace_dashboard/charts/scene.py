@@ -17,7 +17,7 @@ from gradtrace_dashboard.charts.heat import levels
 from gradtrace_dashboard.charts.legend import colours, strip
 from gradtrace_dashboard.charts.scales import Scale
 from gradtrace_dashboard.charts.theme import Theme, ink_on
-from gradtrace_dashboard.tracks import kinds_of
+from gradtrace_dashboard.tracks import NAN, kinds_of
 
 __all__ = ["COLOURINGS", "MOST", "colouring", "edge_id", "fitting", "measure", "scene"]
 
@@ -110,13 +110,14 @@ def colouring(graph: gradtrace.Graph, names: Sequence[str], quantity: str, theme
         measure(graph.nodes[name], quantity, (data for *_, data in graph.in_edges(name, data=True)))
         for name in names
     ]
-    values = np.array([math.nan if each is None else each for each in numbers], np.float32)
-    known = np.array([each is not None for each in numbers])
+    values = np.array([math.nan if each is None else each for each in numbers])
+    kinds = kinds_of(values)
+    kinds[[each is not None and math.isnan(each) for each in numbers]] = NAN
     scale = Scale.of([each for each in numbers if each is not None], log=True)
     found = colours(theme, "cividis")
     title = f"norm of the {quantity}" if quantity != "gain" else "largest gain of the operands"
     return {
-        "levels": levels(values, kinds_of(values, known), scale, zero_first=False).tolist(),
+        "levels": levels(values, kinds, scale, zero_first=False).tolist(),
         "colours": found,
         "inks": [ink_on(each) for each in found],
         "legend": strip(f"Colour: {title}; of a closed scope, the largest", found, scale, theme),

@@ -11,10 +11,10 @@ import numpy.typing as npt
 import streamlit as st
 
 from gradtrace_dashboard import address, common, data
-from gradtrace_dashboard.charts.heat import Heat, heat, payload, to_svg
+from gradtrace_dashboard.charts.heat import Heat, heat, to_svg
 from gradtrace_dashboard.charts.profile import profile
 from gradtrace_dashboard.flow import View, arranged, choose
-from gradtrace_dashboard.pieces import drawing, heatmap
+from gradtrace_dashboard.pieces import drawing
 from gradtrace_dashboard.tracks import ABSENT, INFINITE, NAN, ZERO, Cells, rows_of
 from gradtrace_dashboard.words import first_quantity
 
@@ -118,25 +118,21 @@ def _advance(options: list[int]) -> None:
 
 def _map(found: Heat, view: View, step: int, other: int | None, name: str) -> None:
     theme = common.theme()
-    inks = {"text": theme.ink, "grey": theme.grey, "paper": theme.paper}
-    picked = heatmap(
-        payload(
-            found,
-            title=view.title,
-            height=_height(len(found.cells.nodes)),
-            low_first=view.low,
-            step=step,
-            other=other,
-            node=address.read("node"),
-            ink={**inks, "mark": theme.mark, "other": theme.other},
-        ),
+    picked = common.heatmap(
+        found,
+        title=view.title,
+        height=_height(len(found.cells.nodes)),
+        low_first=view.low,
+        step=step,
+        other=other,
+        node=address.read("node"),
         key="flow map",
     )
     common.take_away(
         key="flow",
         name=f"{name}-{view.quantity}".replace("/", "-").replace(" ", "-"),
         svg=lambda: to_svg(found, title=view.title, theme=theme, low=view.low),
-        rows=lambda: _rows(found.cells),
+        rows=found.cells.rows,
     )
     if picked:
         if picked.get("stay") or view.grouping != "nothing":
@@ -194,23 +190,6 @@ def _values(cells: Cells, nodes: tuple[str, ...]) -> list[float | None]:
             found.append(0.0 if kind & ZERO else None)
             assert kind & (ZERO | ABSENT)
     return found
-
-
-def _rows(cells: Cells) -> list[tuple[object, ...]]:
-    rows: list[tuple[object, ...]] = [
-        ("first step", "last step", "node", "smallest", "largest", "zero", "NaN", "Inf")
-    ]
-    for row, (first, last) in enumerate(zip(cells.first, cells.last, strict=True)):
-        for column, node in enumerate(cells.nodes):
-            kind = int(cells.kinds[row, column])
-            marks = [bool(kind & each) for each in (ZERO, NAN, INFINITE)]
-            low, high = float(cells.low[row, column]), float(cells.high[row, column])
-            rows.append((int(first), int(last), node, _cell(low), _cell(high), *marks))
-    return rows
-
-
-def _cell(value: float) -> object:
-    return "" if math.isnan(value) else value
 
 
 if __name__ == "__main__":
