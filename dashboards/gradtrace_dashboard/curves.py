@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from gradtrace_dashboard import data
 from gradtrace_dashboard.charts.lines import Curve, curve_of
 from gradtrace_dashboard.tracks import INFINITE, NAN, TOTAL, ZERO, Cells
@@ -31,7 +33,7 @@ def curve(name: str, cells: Cells, column: int) -> Curve:
     low, high = cells.low[:, column].copy(), cells.high[:, column].copy()
     low[(kinds & ZERO) > 0] = 0.0
     high[kinds == ZERO] = 0.0
-    return Curve(name, cells.first, low, high, kinds & (NAN | INFINITE))
+    return Curve(name, cells.first, low, high, kinds & np.uint8(NAN | INFINITE))
 
 
 def rows(curves: Sequence[Curve]) -> list[tuple[object, ...]]:
