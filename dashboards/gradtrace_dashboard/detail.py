@@ -141,7 +141,8 @@ def edges(
 def chain(graph: gradtrace.Graph, name: str) -> None:
     """Show the chain rule from the loss back to a node, in symbols and numbers."""
     try:
-        st.markdown(_explained(graph, name))
+        with st.spinner("Following the chain rule …"):
+            st.markdown(_explained(graph, name))
     except GradtraceError as error:
         st.info(common.plain(str(error)))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import time
@@ -14,7 +13,18 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.dashboard.browser import chromium, dashboard, inside, open_browser, severe, wait_until
+from tests.dashboard.browser import (
+    DIAGRAM,
+    body,
+    chromium,
+    dashboard,
+    delay_of,
+    inside,
+    open_browser,
+    severe,
+    shown_step,
+    wait_until,
+)
 from tests.dashboard.runs import NASTY, odd_run, run, small_graph
 from tests.recording.runs import recorded, training
 
@@ -44,10 +54,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]
 def driver() -> Iterator[Any]:
     with open_browser() as found:
         yield found
-
-
-def body(driver: Any) -> str:
-    return str(driver.find_element("tag name", "body").text)
 
 
 def goes_to(driver: Any, address: str, title: str) -> None:
@@ -101,22 +107,6 @@ def test_new_steps_appear_within_three_seconds(driver: Any, place: tuple[Path, s
         trainer.wait()
         assert trainer.stdout is not None
         trainer.stdout.close()
-
-
-def shown_step(driver: Any) -> int | None:
-    found = re.search(r"up to step ([\d,]+)", body(driver))
-    return int(found[1].replace(",", "")) if found else None
-
-
-def delay_of(driver: Any, stdout: Any) -> float:
-    """Return the seconds from when a step was recorded until it is shown."""
-    known = shown_step(driver) or 0
-    step = int(stdout.readline())
-    while step <= known + 5:
-        step = int(stdout.readline())
-    began = time.monotonic()
-    wait_until(lambda: (shown_step(driver) or 0) >= step)
-    return time.monotonic() - began
 
 
 def click(driver: Any, element: Any, x: float, y: float) -> None:
@@ -193,18 +183,6 @@ def test_a_click_on_an_edge_shows_its_numbers(driver: Any, place: tuple[Path, st
     wait_until(lambda: expected in body(driver))
     wait_until(lambda: chosen_key(driver) == key_of(driver, "head.mul", "sum"))
     assert not severe(driver)
-
-
-DIAGRAM = """
-const look = (root) => {
-  for (const each of root.querySelectorAll("*")) {
-    if (each.diagram?.stage) return each.diagram;
-    if (each.shadowRoot) { const deep = look(each.shadowRoot); if (deep) return deep; }
-  }
-  return null;
-};
-const diagram = look(document);
-"""
 
 
 def ask(driver: Any, script: str, *given: object) -> Any:

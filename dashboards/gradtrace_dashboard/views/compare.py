@@ -69,7 +69,8 @@ def _difference(runs: list[data.Run]) -> None:
     found = differences(cells, theme=theme)
     height = int(min(max(15 * len(cells.nodes) + 106, 260), 480))
     picked = common.heatmap(found, title=title, height=height, key="difference")
-    st.caption(f"Red is larger than {common.plain(than)}, blue smaller, by powers of ten.")
+    where = common.plain(than)
+    st.caption(f"Red is larger than {where}, blue smaller, by powers of ten; Inf was 0 {where}.")
     common.take_away(
         key="difference files",
         name="difference",
