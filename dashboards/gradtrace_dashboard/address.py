@@ -5,7 +5,7 @@ A choice is read from the address first, else from what was chosen on another pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
@@ -51,10 +51,10 @@ def pick(
     *,
     name: str,
     default: str | None = None,
-    shown: Callable[[str], str] = str,
+    pinned: bool = False,
     **more: Any,
 ) -> str:
-    """Let the reader choose one of `options`."""
+    """Let the reader choose one of `options`; a `pinned` default goes into the address, too."""
     fallback = default if default is not None and default in options else options[0]
     chosen = read(name, fallback)
     st.session_state[_key(name)] = chosen if chosen in options else fallback
@@ -63,12 +63,11 @@ def pick(
         label,
         list(options),
         key=_key(name),
-        format_func=shown,
         on_change=_changed,
         args=(name,),
         **more,
     )
-    return _settled(name, str(st.session_state[_key(name)]), fallback)
+    return _settled(name, str(st.session_state[_key(name)]), "" if pinned else fallback)
 
 
 def segments(label: str, options: Sequence[str], *, name: str, within: Any = st) -> str:
@@ -87,7 +86,7 @@ def picks(label: str, options: Sequence[str], *, name: str, default: Sequence[st
     st.session_state[_key(name)] = wanted or list(default)
     st.multiselect(label, list(options), key=_key(name), on_change=_changed, args=(name,))
     chosen = list(st.session_state[_key(name)])
-    put(**{name: "|".join(chosen) if chosen != list(default) else None})
+    put(**{name: "|".join(chosen)})
     return chosen
 
 

@@ -10,9 +10,11 @@ from typing import Any
 
 import streamlit as st
 
+from gradtrace.errors import GradtraceError
 from gradtrace_dashboard import address, data, pieces
 from gradtrace_dashboard.charts.heat import Heat, payload
 from gradtrace_dashboard.charts.theme import DARK, LIGHT, Theme
+from gradtrace_dashboard.words import counted
 
 __all__ = [
     "BEAT",
@@ -55,7 +57,7 @@ def state(name: str) -> str:
     return STATES.get(name, name)
 
 
-def run(*, label: str = "Run", name: str = "run") -> data.Run:
+def run() -> data.Run:
     """Return the run that is chosen in the sidebar; end the page with a hint if there is none."""
     known = data.runs(data.root(), brief=True)
     every = [each for each in known if each.error is None]
@@ -63,14 +65,18 @@ def run(*, label: str = "Run", name: str = "run") -> data.Run:
         nothing_yet(data.root())
         st.stop()
     by_name = {each.name: each for each in every}
-    wanted = address.read(name)
+    wanted = address.read("run")
     if wanted and wanted not in by_name:
         broken = {each.name: each for each in known}
         why = broken[wanted].error if wanted in broken else f"there is no run {wanted!r} any more"
         st.error(plain(why or ""))
-    chosen = address.pick(label, list(by_name), name=name, within=st.sidebar, default=every[0].name)
+    chosen = address.pick(
+        "Run", list(by_name), name="run", default=every[0].name, pinned=True, within=st.sidebar
+    )
+    if wanted and wanted not in by_name:
+        address.put(run=wanted)  # so that what is wrong is said until another one is chosen
     found = by_name[chosen]
-    st.sidebar.caption(f"{state(found.state)} · {len(data.steps(found.path)):,} steps")
+    st.sidebar.caption(f"{state(found.state)} · {counted(len(data.steps(found.path)), 'step')}")
     return found
 
 
@@ -94,8 +100,15 @@ def nothing_yet(root: Path) -> None:
 
 
 def follow(part: Callable[[], None], *, live: bool, beat: float = BEAT) -> None:
-    """Show a part of the page, again and again while the run trains."""
-    st.fragment(part, run_every=beat if live else None)()
+    """Show a part of the page, again and again while the run trains; say so when it is gone."""
+
+    def look() -> None:
+        try:
+            part()
+        except (GradtraceError, OSError) as error:
+            st.error(plain(str(error)))
+
+    st.fragment(look, run_every=beat if live else None)()
 
 
 def chart(

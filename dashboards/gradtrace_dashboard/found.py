@@ -146,8 +146,7 @@ def _place(entry: Entry, run: str | None, key: str) -> None:
         for name, value in entry.numbers.items()
         if isinstance(value, int | float)
     ]
-    style = {"gap": "small", "vertical_alignment": "center", "key": f"place {key}"}
-    bar = st.container(horizontal=True, **style)
+    bar = st.container(horizontal=True, vertical_alignment="center", key=f"place {key}")
     words = common.plain(", ".join([steps, *shown] if run is not None else shown))
     bar.markdown(f"`{(entry.node or 'the graph').replace('`', '')}` {words}")
     for label, page, icon in WAYS if run is not None else ():

@@ -57,15 +57,6 @@ def test_a_run_that_is_gone_is_said_to_be(page: Page) -> None:
     assert "no run" in said(page("flow", run="gone"))
 
 
-def test_broken_runs_are_named_and_others_shown(page: Page, tmp_path: Path) -> None:
-    recorded(tmp_path / "good", training(5))
-    (tmp_path / "bad").mkdir()
-    (tmp_path / "bad" / "rank00000.sqlite").write_bytes(b"nothing of ours")
-    test = page("runs", runs=tmp_path)
-    assert "rank00000" in test.error[0].value
-    assert test.dataframe[0].value["Run"].tolist() == ["good"]
-
-
 def test_the_table_of_runs_holds_what_was_recorded(page: Page) -> None:
     table = page("runs").dataframe[0].value.set_index("Run")
     assert set(table.index) == {"first", "second", "odd"}

@@ -13,6 +13,7 @@ import streamlit as st
 
 from gradtrace.errors import GradtraceError
 from gradtrace_dashboard import common, data, found, graphs
+from gradtrace_dashboard.words import counted
 
 __all__ = ["show"]
 
@@ -32,8 +33,8 @@ def show() -> None:
         message = str(error).replace(str(path), given.name)
         st.error(common.plain(message))
         return
-    edges = graph.number_of_edges()
-    st.caption(common.plain(f"{given.name}: {len(graph):,} nodes, {edges:,} edges"))
+    size = f"{counted(len(graph), 'node')}, {counted(graph.number_of_edges(), 'edge')}"
+    st.caption(common.plain(f"{given.name}: {size}"))
     graphs.explore(path, name=Path(given.name).stem, within=others)
     entries = found.of_graph(path)
     if entries:

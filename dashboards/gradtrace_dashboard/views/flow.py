@@ -16,7 +16,7 @@ from gradtrace_dashboard.charts.profile import profile
 from gradtrace_dashboard.flow import View, arranged, choose
 from gradtrace_dashboard.pieces import drawing
 from gradtrace_dashboard.tracks import ABSENT, INFINITE, NAN, ZERO, Cells, rows_of
-from gradtrace_dashboard.words import first_quantity
+from gradtrace_dashboard.words import counted, first_quantity
 
 __all__ = ["show"]
 
@@ -79,7 +79,8 @@ def _body(run: data.Run, view: View, ticking: bool, playing: bool) -> None:
         data.AHEAD.read(run.path, first_quantity(data.quantities(run.path)))
     last = f"up to step {int(steps[-1]):,}" if complete else "reading the rest of the run …"
     hint = "Click a cell to open the layer, Shift-click to choose its step."
-    st.caption(f"{len(shown.nodes)} nodes × {len(steps):,} steps, {last}. {hint}")
+    size = f"{counted(len(shown.nodes), 'node')} × {counted(len(steps), 'step')}"
+    st.caption(f"{size}, {last}. {hint}")
 
 
 def _over(run: data.Run) -> bool:
