@@ -17,7 +17,6 @@ from gradtrace.render.numbers import number, shape
 from gradtrace.summary import Summary
 from gradtrace_dashboard import common
 from gradtrace_dashboard.charts.jacobian import jacobian
-from gradtrace_dashboard.pieces import drawing
 
 __all__ = ["chain", "edge", "edges", "node", "paths"]
 
@@ -90,7 +89,9 @@ def _picture(derivative: gradtrace.LocalDerivative) -> None:
     except GradtraceError as error:
         st.caption(common.plain(str(error)))
         return
-    drawing(jacobian(array, sides, theme=common.theme()), key="jacobian")
+    svg = jacobian(array, sides, theme=common.theme())
+    rows = array.reshape(sides).tolist
+    common.chart(svg, key="jacobian", name="jacobian", rows=rows)
 
 
 def _summaries(found: Mapping[str, Any]) -> None:
@@ -165,7 +166,7 @@ def paths(graph: gradtrace.Graph, name: str) -> None:
         | {"path, from here to the loss": told(way, found.paths[0])}
         for way in found.paths
     ]
-    st.dataframe(ways, hide_index=True, row_height=ROW)
+    _table(ways, "paths")
     others = f" The other {found.rest.count:,} together: {percent(found.rest.share)}."
     reason = "" if found.resolved else f" Shares are estimated from the fan-outs: {found.reason}."
     counted = f"{found.count:,} path{' leads' if found.count == 1 else 's lead'}"
@@ -180,12 +181,13 @@ def paths(graph: gradtrace.Graph, name: str) -> None:
     ]
     if uses:
         st.caption("A value with several uses gets the sum of what comes back along each of them:")
-        st.dataframe(uses, hide_index=True, row_height=ROW)
-    tables = [table for table in (ways, uses) if table]
-    rows = [
-        row for table in tables for row in (tuple(table[0]), *map(tuple, map(dict.values, table)))
-    ]
-    common.take_away(key="paths files", name="paths", rows=lambda: rows)
+        _table(uses, "uses")
+
+
+def _table(rows: Sequence[Mapping[str, str]], name: str) -> None:
+    st.dataframe(rows, hide_index=True, row_height=ROW)
+    table = [tuple(rows[0]), *(tuple(row.values()) for row in rows)] if rows else []
+    common.take_away(key=f"{name} files", name=name, rows=lambda: table)
 
 
 @lru_cache(maxsize=64)

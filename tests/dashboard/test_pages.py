@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from gradtrace.recording.sample import Series, Step
 from gradtrace_dashboard import common
 from tests.dashboard.runs import NASTY, odd_run, small_graph
-from tests.recording.runs import recorded, training
+from tests.recording.runs import histogram, recorded, statistics, training
 
 Page = Callable[..., Any]
 ALL = ("runs", "flow", "layer", "findings", "graph", "compare", "file")
@@ -124,6 +126,18 @@ def test_the_layer_shows_its_findings(page: Page, tmp_path: Path) -> None:
     assert "nonfinite" in said(test)
     test.toggle(key="choice linear").set_value(True).run()
     assert not test.exception
+
+
+@pytest.mark.parametrize("form", ["heat", "ridges"])
+def test_histograms_are_drawn_in_two_ways(page: Page, tmp_path: Path, form: str) -> None:
+    series = (Series("a", "gradient"),)
+    rows = np.array([statistics([0.5, 2.0])])
+    counts = {0: histogram([0.5, 2.0])}
+    recorded(tmp_path / "run", [Step(0, 1.0, {"loss": 1.0}, series, rows, counts)])
+    test = page("layer", runs=tmp_path, node="a")
+    test.segmented_control(key="choice form").set_value(form).run()
+    assert not test.exception
+    assert test.selectbox(key="choice histogram").value == "gradient"
 
 
 def test_findings_are_filtered(page: Page, tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from gradtrace_dashboard import address, common, data
 from gradtrace_dashboard.charts.heat import Heat, heat, to_svg
 from gradtrace_dashboard.charts.profile import profile
 from gradtrace_dashboard.flow import View, arranged, choose
-from gradtrace_dashboard.pieces import drawing
 from gradtrace_dashboard.tracks import ABSENT, INFINITE, NAN, ZERO, Cells, rows_of
 from gradtrace_dashboard.words import counted, first_quantity
 
@@ -160,13 +159,8 @@ def _profile(
     height = _height(len(nodes))
     title = f"{view.quantity} over depth"
     svg = profile(nodes, series, title=title, theme=theme, log=log, height=height)
-    drawing(svg, key="profile")
-    common.take_away(
-        key="profile files",
-        name="profile",
-        svg=lambda: svg,
-        rows=lambda: [("node", *series), *zip(nodes, *series.values(), strict=True)],
-    )
+    rows = [("node", *series), *zip(nodes, *series.values(), strict=True)]
+    common.chart(svg, key="profile", name="profile", rows=lambda: rows)
 
 
 @lru_cache(maxsize=256)
