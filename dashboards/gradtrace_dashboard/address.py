@@ -116,6 +116,7 @@ def number(label: str, options: Sequence[int], *, name: str, default: int) -> in
         wanted = default
     nearest = min(options, key=lambda each: abs(each - wanted))
     if len(options) < 2:
+        st.caption(f"{label} {nearest:,}")
         return nearest
     st.session_state[_key(name)] = nearest
     st.select_slider(label, options, key=_key(name), on_change=_changed, args=(name,))

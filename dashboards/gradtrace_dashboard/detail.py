@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from pathlib import PurePath
 from typing import Any
 
 import streamlit as st
@@ -17,6 +18,7 @@ from gradtrace.render.numbers import number, shape
 from gradtrace.summary import Summary
 from gradtrace_dashboard import common
 from gradtrace_dashboard.charts.jacobian import jacobian
+from gradtrace_dashboard.words import counted
 
 __all__ = ["chain", "edge", "edges", "node", "paths"]
 
@@ -31,9 +33,7 @@ def node(graph: gradtrace.Graph, name: str) -> None:
     """Show the numbers of a node."""
     data = graph.nodes[name]
     st.markdown(f"##### `{name.replace('`', '')}`")
-    made = f"{data['kind']}, {data['op']}" if data["op"] else data["kind"]
-    source = data["source"]
-    st.caption(common.plain(made + (f" · {source.file}:{source.line}" if source else "")))
+    st.caption(common.plain(" · ".join(_made(data))))
     _summaries({"value": data["value"], "upstream gradient": data["upstream_gradient"]})
     incoming = graph.in_edges(name, keys=True, data=True)
     if incoming:
@@ -43,6 +43,16 @@ def node(graph: gradtrace.Graph, name: str) -> None:
             hide_index=True,
             row_height=ROW,
         )
+
+
+def _made(data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what made a node, and the line of the program."""
+    if data.get("folded"):
+        yield f"scope of {counted(data['folded'], 'call')}"
+    else:
+        yield f"{data['kind']}, {data['op']}" if data["op"] else data["kind"]
+    if data["source"]:
+        yield f"{'/'.join(PurePath(data['source'].file).parts[-2:])}:{data['source'].line}"
 
 
 def _back(data: Mapping[str, Any]) -> dict[str, str]:
@@ -169,9 +179,9 @@ def paths(graph: gradtrace.Graph, name: str) -> None:
     _table(ways, "paths")
     others = f" The other {found.rest.count:,} together: {percent(found.rest.share)}."
     reason = "" if found.resolved else f" Shares are estimated from the fan-outs: {found.reason}."
-    counted = f"{found.count:,} path{' leads' if found.count == 1 else 's lead'}"
-    counted += f" from {found.target} to here."
-    st.caption(common.plain(counted + others * (found.rest.count > 0) + reason))
+    lead = "leads" if found.count == 1 else "lead"
+    sentence = f"{counted(found.count, 'path')} {lead} from {found.target} to here."
+    st.caption(common.plain(sentence + others * (found.rest.count > 0) + reason))
     uses = [
         {"value": split.node, "came back along": use.name}
         | {"share": percent(use.share), "norm": number(use.norm)}

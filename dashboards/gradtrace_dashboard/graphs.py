@@ -25,6 +25,11 @@ KEYS = (
     "chosen, Backspace to the scope around it, Enter opens or closes that. + − 0 zoom."
 )
 
+KINDS = (
+    "Green is a parameter, pink a buffer, blue an input or a closed scope, a dashed line a "
+    "constant, orange the output."
+)
+
 CHOICES = ("node", "edge", "scope", "line", "toggled")
 """What a click chooses: one of the first four, and which scopes it left open or closed."""
 
@@ -82,8 +87,8 @@ def _diagram(path: Path, name: str, quantity: str, depth: str, note: str) -> Non
         },
         key="diagram",
     )
-    hint = "Click a box, an arrow or a scope; a thick arrow brings back a large gradient."
-    st.caption(f"{note} {hint}")
+    arrows = "The thicker an arrow, the larger the gradient that comes back along it."
+    st.caption(f"{note} {KINDS if quantity == 'kind' else ''} {arrows}")
     common.take_away(key="diagram files", name=name, rows=lambda: _rows(data.graph(path)))
     if picked:
         _pick(picked, depth)
