@@ -88,12 +88,14 @@ class Calls:
         """Let go of the tensors that were measured last."""
         self._seen = self._came = None
 
+    def begin(self) -> None:
+        """Say that the model works again."""
+        self.expectant = False
+        self._working()
+
     def put(self, module: _Module, output: Tensor) -> None:
         """Measure an output, unless a checkpoint computes again what was measured before."""
         if torch._C._current_graph_task_id() == -1:
-            if self.expectant:
-                self.expectant = False
-                self._working()
             self._forward.add(module)
         elif module in self._forward:
             return
@@ -101,8 +103,6 @@ class Calls:
             self._later.append((module, output, output._version))
             if module.hurries is False:
                 return
-        if not self.large and output.numel() > LARGE:
-            return
         seen = self._seen
         if seen is not None and seen[0] is output and seen[1] == output._version:
             row = seen[2]
@@ -172,6 +172,8 @@ class _Module:
         since = 0 if self.is_plain else self._began()
         if torch.is_grad_enabled():
             with torch._C.DisableTorchFunction():
+                if self._calls.expectant and torch._C._current_graph_task_id() == -1:
+                    self._calls.begin()
                 self._leave(arguments, keywords, output, since)
 
     def _began(self) -> int:
@@ -186,6 +188,8 @@ class _Module:
             slots = self._calls.slots(self._name, self._series)
             self.output_slot, self._upstream_slot, self._downstream_slot = slots
         outputs = [output] if isinstance(output, Tensor) else _tensors(output)
+        if not self._calls.large and any(each.numel() > LARGE for each in outputs):
+            return
         for tensor in outputs:
             if tensor.is_floating_point() or tensor.is_complex():
                 self._calls.put(self, tensor)

@@ -18,6 +18,7 @@ from gradtrace_torch.recording.reductions import (
     host_array,
     measure,
     row_of,
+    rows_of_move,
     scaled,
     sum_of_squares,
 )
@@ -59,7 +60,7 @@ class Parameter:
         self._memory: tuple[int, Numbers | None] | None = None
         self._copy: Tensor | Numbers | None = None
         self._room: Numbers | None = None
-        """Memory for the next copy; a large one is given back after each."""
+        """Memory for the next copy; a large one is given back where none is needed next."""
 
     def series(self, quantity: str) -> Series:
         """Return the series of one of its quantities."""
@@ -127,6 +128,7 @@ class Parameter:
         """Copy the value, which an optimizer is about to change."""
         value = self.value()
         if value is None or not self._moves(value, schedule):
+            self._room = None
             return
         array = self._host(value)
         if array is None:
@@ -138,45 +140,47 @@ class Parameter:
         self._copy = self._room
 
     def after(self, page: Page, schedule: Schedule) -> None:
-        """Measure by how much the value has moved since."""
+        """Measure the value, and by how much it has moved since."""
         copy, self._copy = self._copy, None
         value = self.value()
         if copy is None or value is None:
+            self.measure_value(page, schedule)
             return
-        if isinstance(copy, Tensor):
-            difference = value.sub(copy)
-            row = measure(difference, extremes=True)
+        array = None if isinstance(copy, Tensor) else self._host(value)
+        if isinstance(copy, Tensor) or array is None or array.shape != copy.shape:
+            self.measure_value(page, schedule)
+            if not isinstance(copy, Tensor):
+                return  # it is held elsewhere now
+            moved = value.sub(copy)
+            row = measure(moved, extremes=True)
         else:
-            array = self._host(value)
-            if array is None or array.shape != copy.shape:
-                return
-            moved = np.subtract(array, copy, out=copy)
-            difference = torch.from_numpy(moved)
-            row = row_of(moved, extremes=moved.size <= LARGE)
+            known, row = rows_of_move(array, copy)
+            self._note_value(page, value, known, schedule)
+            moved = torch.from_numpy(copy)
         if row is not None:
             page.latest[self.slots["update"]] = row
         if schedule.histograms:
-            page.histograms[self.slots["update"]] = histogram(difference)
-        if value.numel() > LARGE:
-            self._room = None
+            page.histograms[self.slots["update"]] = histogram(moved)
 
     def measure_value(self, page: Page, schedule: Schedule) -> None:
-        """Measure the value, unless it is known from a step before and nobody wrote to it."""
+        """Measure the value; a large one that nobody wrote to is known from a step before."""
         value = self.value()
         if value is None:
             return
-        thorough = self._moves(value, schedule)
         known = self._value
-        if known is None or known[0] != value._version or thorough:
+        if known is None or known[0] != value._version or self._moves(value, schedule):
             array = self._host(value)
-            row = (
-                measure(value, extremes=thorough)
-                if array is None
-                else row_of(array, extremes=thorough)
+            measured = (
+                measure(value, extremes=True) if array is None else row_of(array, extremes=True)
             )
-            self._value = known = None if row is None else (value._version, row)
-        if known is not None:
-            page.latest[self.slots["value"]] = known[1]
+        else:
+            measured = known[1]
+        self._note_value(page, value, measured, schedule)
+
+    def _note_value(self, page: Page, value: Tensor, row: Row | None, schedule: Schedule) -> None:
+        self._value = None if row is None else (value._version, row)
+        if row is not None:
+            page.latest[self.slots["value"]] = row
             if schedule.histograms:
                 page.histograms[self.slots["value"]] = histogram(value)
 

@@ -87,7 +87,6 @@ class Parameters:
             if gradients:
                 each.gradient_taken(self.page, None, self.schedule)
             each.after(self.page, self.schedule)
-            each.measure_value(self.page, self.schedule)
 
     def turn(self) -> Page:
         """Measure what no optimizer has touched, and return the page that was written."""
