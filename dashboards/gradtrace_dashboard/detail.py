@@ -76,7 +76,7 @@ def edge(graph: gradtrace.Graph, tail: str, head: str, key: Any) -> None:
     else:
         _derivative(derivative)
     upstream = graph.nodes[head]["upstream_gradient"]
-    _summaries({"upstream gradient": upstream, "downstream gradient": data["downstream_gradient"]})
+    _summaries({"upstream": upstream, "downstream": data["downstream_gradient"]})
     if derivative is not None:
         _picture(derivative)
 

@@ -177,7 +177,7 @@ def test_an_edge_shows_the_numbers_of_the_graph(page: Page) -> None:
     test = page("graph", run="first", step="0", edge=edge)
     assert "gain **1.41**" in said(test)
     table = test.dataframe[0].value.set_index("")
-    assert table.loc["norm", "downstream gradient"] == "1.41"
+    assert table.loc["norm", "downstream"] == "1.41"
 
 
 @pytest.mark.parametrize("control", ["colour", "depth"])

@@ -32,7 +32,7 @@ def show() -> None:
         return
     first, second = st.columns([3, 1], vertical_alignment="bottom")
     with first:
-        label = address.pick("Node", list(places), name="node")
+        label = address.pick("Node", list(places), name="node", pinned=True)
     with second:
         log = not address.switch("Linear scale", name="linear")
     unread = [q for q in places[label] if not data.cells(run.path, q, patience=0.0)[1]]
