@@ -5,12 +5,12 @@ A choice is read from the address first, else from what was chosen on another pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 
-__all__ = ["go", "number", "pick", "picks", "put", "read", "switch", "text"]
+__all__ = ["go", "number", "pick", "picks", "put", "read", "segments", "switch", "text"]
 
 MEMORY = "gradtrace choices"
 """Where in the session choices outlive a change of page, which empties the address."""
@@ -51,10 +51,10 @@ def pick(
     *,
     name: str,
     default: str | None = None,
-    shown: Callable[[str], str] = str,
+    pinned: bool = False,
     **more: Any,
 ) -> str:
-    """Let the reader choose one of `options`."""
+    """Let the reader choose one of `options`; a `pinned` default goes into the address, too."""
     fallback = default if default is not None and default in options else options[0]
     chosen = read(name, fallback)
     st.session_state[_key(name)] = chosen if chosen in options else fallback
@@ -63,12 +63,21 @@ def pick(
         label,
         list(options),
         key=_key(name),
-        format_func=shown,
         on_change=_changed,
         args=(name,),
         **more,
     )
-    return _settled(name, str(st.session_state[_key(name)]), fallback)
+    return _settled(name, str(st.session_state[_key(name)]), "" if pinned else fallback)
+
+
+def segments(label: str, options: Sequence[str], *, name: str, within: Any = st) -> str:
+    """Let the reader choose one of a few `options`, all of which are seen at once."""
+    chosen = read(name, options[0])
+    st.session_state[_key(name)] = chosen if chosen in options else options[0]
+    within.segmented_control(
+        label, list(options), key=_key(name), required=True, on_change=_changed, args=(name,)
+    )
+    return _settled(name, str(st.session_state[_key(name)]), options[0])
 
 
 def picks(label: str, options: Sequence[str], *, name: str, default: Sequence[str]) -> list[str]:
@@ -77,7 +86,7 @@ def picks(label: str, options: Sequence[str], *, name: str, default: Sequence[st
     st.session_state[_key(name)] = wanted or list(default)
     st.multiselect(label, list(options), key=_key(name), on_change=_changed, args=(name,))
     chosen = list(st.session_state[_key(name)])
-    put(**{name: "|".join(chosen) if chosen != list(default) else None})
+    put(**{name: "|".join(chosen)})
     return chosen
 
 
@@ -107,6 +116,7 @@ def number(label: str, options: Sequence[int], *, name: str, default: int) -> in
         wanted = default
     nearest = min(options, key=lambda each: abs(each - wanted))
     if len(options) < 2:
+        st.caption(f"{label} {nearest:,}")
         return nearest
     st.session_state[_key(name)] = nearest
     st.select_slider(label, options, key=_key(name), on_change=_changed, args=(name,))

@@ -24,9 +24,11 @@ PAGES = (
 
 def main() -> None:
     """Show the page that the address names."""
-    icon = Path(__file__).with_name("icon.svg").read_text(encoding="utf-8")
+    here = Path(__file__).parent
+    icon, logo = (here.joinpath(f"{name}.svg").read_text("utf-8") for name in ("icon", "logo"))
     st.set_page_config(page_title="gradtrace", page_icon=icon, layout="wide")
-    st.html(Path(__file__).with_name("app.css"))
+    st.logo(logo, icon_image=icon)
+    st.html(here / "app.css")
     pages = [
         st.Page(f"views/{name}.py", title=title, icon=icon, url_path=name, default=name == "runs")
         for name, title, icon in PAGES

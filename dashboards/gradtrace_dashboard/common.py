@@ -10,15 +10,18 @@ from typing import Any
 
 import streamlit as st
 
-from gradtrace_dashboard import address, data
+from gradtrace.errors import GradtraceError
+from gradtrace_dashboard import address, data, pieces
+from gradtrace_dashboard.charts.heat import Heat, payload
 from gradtrace_dashboard.charts.theme import DARK, LIGHT, Theme
-from gradtrace_dashboard.pieces import drawing
+from gradtrace_dashboard.words import counted
 
 __all__ = [
     "BEAT",
     "chart",
     "csv_of",
     "follow",
+    "heatmap",
     "nothing_yet",
     "plain",
     "run",
@@ -29,6 +32,9 @@ __all__ = [
 
 BEAT = 1.0
 """Seconds between two looks at a run that trains."""
+
+FILES = "files"
+"""How the keys of the buttons that give files away begin, by which the style sheet knows them."""
 
 STATES = {
     "training": ":material/play_circle: training",
@@ -51,7 +57,7 @@ def state(name: str) -> str:
     return STATES.get(name, name)
 
 
-def run(*, label: str = "Run", name: str = "run") -> data.Run:
+def run() -> data.Run:
     """Return the run that is chosen in the sidebar; end the page with a hint if there is none."""
     known = data.runs(data.root(), brief=True)
     every = [each for each in known if each.error is None]
@@ -59,14 +65,18 @@ def run(*, label: str = "Run", name: str = "run") -> data.Run:
         nothing_yet(data.root())
         st.stop()
     by_name = {each.name: each for each in every}
-    wanted = address.read(name)
+    wanted = address.read("run")
     if wanted and wanted not in by_name:
         broken = {each.name: each for each in known}
         why = broken[wanted].error if wanted in broken else f"there is no run {wanted!r} any more"
         st.error(plain(why or ""))
-    chosen = address.pick(label, list(by_name), name=name, within=st.sidebar, default=every[0].name)
+    chosen = address.pick(
+        "Run", list(by_name), name="run", default=every[0].name, pinned=True, within=st.sidebar
+    )
+    if wanted and wanted not in by_name:
+        address.put(run=wanted)  # so that what is wrong is said until another one is chosen
     found = by_name[chosen]
-    st.sidebar.caption(f"{state(found.state)} · {len(data.steps(found.path)):,} steps")
+    st.sidebar.caption(f"{state(found.state)} · {counted(len(data.steps(found.path)), 'step')}")
     return found
 
 
@@ -90,8 +100,15 @@ def nothing_yet(root: Path) -> None:
 
 
 def follow(part: Callable[[], None], *, live: bool, beat: float = BEAT) -> None:
-    """Show a part of the page, again and again while the run trains."""
-    st.fragment(part, run_every=beat if live else None)()
+    """Show a part of the page, again and again while the run trains; say so when it is gone."""
+
+    def look() -> None:
+        try:
+            part()
+        except (GradtraceError, OSError) as error:
+            st.error(plain(str(error)))
+
+    st.fragment(look, run_every=beat if live else None)()
 
 
 def chart(
@@ -103,8 +120,17 @@ def chart(
     rows: Callable[[], Iterable[Sequence[object]]] | None = None,
 ) -> None:
     """Show a drawing, with its files to take away."""
-    drawing(svg, key=key, read=read)
+    pieces.drawing(svg, key=key, read=read)
     take_away(key=key, name=name, svg=lambda: svg, rows=rows)
+
+
+def heatmap(found: Heat, *, title: str, key: str, **more: Any) -> dict[str, Any] | None:
+    """Show a heat map in the colours of the theme; return the cell that was just chosen."""
+    colours = theme()
+    names = ("ink", "grey", "paper", "mark", "other")
+    usual = {"step": None, "other": None, "node": None, "low_first": False}
+    inks = {name: getattr(colours, name) for name in names}
+    return pieces.heatmap(payload(found, title=title, inks=inks, **usual | more), key=key)
 
 
 def take_away(
@@ -115,7 +141,9 @@ def take_away(
     rows: Callable[[], Iterable[Sequence[object]]] | None = None,
 ) -> None:
     """Offer a figure as SVG and its numbers as CSV, made only when they are asked for."""
-    bar = st.container(horizontal=True, horizontal_alignment="right", gap="small")
+    bar = st.container(
+        horizontal=True, horizontal_alignment="right", gap="small", key=f"{FILES} {key}"
+    )
     kinds: tuple[tuple[str, str, Callable[[], str] | None], ...] = (
         ("SVG", "image/svg+xml", svg),
         ("CSV", "text/csv", None if rows is None else lambda: csv_of(rows())),

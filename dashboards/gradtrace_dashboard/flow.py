@@ -45,7 +45,7 @@ def choose(path: Path) -> View:
     first, second, third, fourth, fifth = st.columns(
         [2.2, 1.4, 1.8, 1.5, 1.5], vertical_alignment="bottom"
     )
-    quantity = address.pick("Quantity", recorded, name="quantity", within=first)
+    quantity = address.pick("Quantity", recorded, name="quantity", pinned=True, within=first)
     statistic = address.pick(
         "Statistic", statistics_of(quantity), name="statistic", within=second, default="norm"
     )

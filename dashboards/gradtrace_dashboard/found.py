@@ -14,6 +14,7 @@ from gradtrace.analysis.diagnose import SEVERITIES
 from gradtrace.errors import GradtraceError
 from gradtrace.render.numbers import number
 from gradtrace_dashboard import address, common, data
+from gradtrace_dashboard.charts.scene import edge_id
 
 __all__ = ["Entry", "of_graph", "of_run", "of_snapshots", "sorted_entries", "table"]
 
@@ -22,6 +23,18 @@ SIGNS = {
     "warning": ":material/warning: warning",
     "note": ":material/info: note",
 }
+
+EACH = 12
+"""Places that are listed of one kind of finding."""
+
+WAYS = (
+    ("Step", "flow", ":material/grid_on:"),
+    ("Layer", "layer", ":material/layers:"),
+    ("Graph", "graph", ":material/account_tree:"),
+)
+
+NOWHERE = {"scope": None, "line": None}
+"""What else might be chosen in a graph, and is no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,39 +122,39 @@ def sorted_entries(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def table(entries: Sequence[Entry], *, run: str | None, key: str) -> None:
-    """Show each finding with its cause, its remedy, and the ways to what it is about."""
-    for index, entry in enumerate(sorted_entries(entries)):
-        with st.container(border=True):
-            _entry(entry, run, f"{key} {index}")
+    """Show each kind of finding with its cause and its remedy, and the ways to where it is."""
+    kinds: dict[tuple[str, ...], list[Entry]] = {}
+    for entry in sorted_entries(entries):
+        kinds.setdefault((entry.severity, entry.rule, entry.cause, entry.remedy), []).append(entry)
+    for kind, ((severity, rule, cause, remedy), those) in enumerate(kinds.items()):
+        with st.container(border=True, gap="xsmall"):
+            st.markdown(f"{SIGNS[severity]} **{common.plain(rule)}**")
+            st.markdown(common.plain(f"{cause} {remedy}"))
+            for index, entry in enumerate(those[:EACH]):
+                _place(entry, run, f"{key} {kind} {index}")
+            if len(those) > EACH:
+                st.caption(f"and {len(those) - EACH:,} more; filter by node to see them")
 
 
-def _entry(entry: Entry, run: str | None, key: str) -> None:
+def _place(entry: Entry, run: str | None, key: str) -> None:
+    """Show in a line where a finding is, since when, and the ways there."""
     steps = f"step {entry.first:,}"
     if entry.last != entry.first:
         steps = f"steps {entry.first:,} to {entry.last:,}"
-    place = f"`{(entry.node or 'the graph').replace('`', '')}`"
-    st.markdown(f"{SIGNS[entry.severity]} **{common.plain(entry.rule)}** at {place}, {steps}")
     shown = [
         f"{name.replace('_', ' ')} {number(value)}"
         for name, value in entry.numbers.items()
         if isinstance(value, int | float)
     ]
-    numbers = f" ({', '.join(shown)})" if shown else ""
-    st.write(common.plain(f"{entry.cause}{numbers} {entry.remedy}"))
-    if run is not None:
-        _ways(entry, run, key)
-
-
-def _ways(entry: Entry, run: str, key: str) -> None:
-    bar = st.container(horizontal=True, gap="small")
-    ways = [("Step", "flow", ":material/grid_on:", {"step": entry.first})]
-    if entry.node is not None:
-        ways.append(("Layer", "layer", ":material/layers:", {"step": entry.first}))
-    ways.append(("Graph", "graph", ":material/account_tree:", {"step": entry.first}))
-    for label, page, icon, choices in ways:
+    bar = st.container(horizontal=True, vertical_alignment="center", key=f"place {key}")
+    words = common.plain(", ".join([steps, *shown] if run is not None else shown))
+    bar.markdown(f"`{(entry.node or 'the graph').replace('`', '')}` {words}")
+    for label, page, icon in WAYS if run is not None else ():
+        if label == "Layer" and entry.node is None:
+            continue
         if bar.button(label, key=f"{key} {label}", icon=icon, type="tertiary"):
-            edge = "|".join(map(str, entry.edge)) if entry.edge and page == "graph" else None
-            address.go(page, run=run, node=entry.node, edge=edge, **choices)
+            edge = edge_id(*entry.edge) if entry.edge and page == "graph" else None
+            address.go(page, run=run, node=entry.node, edge=edge, step=entry.first, **NOWHERE)
 
 
 def _sentence(text: str) -> str:

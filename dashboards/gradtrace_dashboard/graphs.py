@@ -1,9 +1,9 @@
-"""A graph with its choices, its diagram and what was clicked in it; for snapshots and for files."""
+"""A graph with its choices, its diagram and what was chosen in it; for snapshots and for files."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,168 +11,197 @@ from typing import Any
 import streamlit as st
 
 import gradtrace
-from gradtrace.errors import GradtraceError
 from gradtrace_dashboard import address, common, data, detail
-from gradtrace_dashboard.charts.diagram import COLOURINGS, Diagram, Layout, around, draw, lay_out
+from gradtrace_dashboard.charts.scene import COLOURINGS, colouring, edge_id, fitting, measure, scene
 from gradtrace_dashboard.charts.theme import Theme
 from gradtrace_dashboard.pieces import diagram
 
 __all__ = ["explore"]
 
-LIMITS = ("120", "300", "800", "2000")
-"""Boxes that a diagram may have."""
+HEIGHT = 560
 
-HEIGHT = 520
+KEYS = (
+    "By keys: / searches, Enter goes to the next found. Arrows go along the edges of what is "
+    "chosen, Backspace to the scope around it, Enter opens or closes that. + − 0 zoom."
+)
+
+KINDS = (
+    "Green is a parameter, pink a buffer, blue an input or a closed scope, a dashed line a "
+    "constant, orange the output."
+)
+
+CHOICES = ("node", "edge", "scope", "line", "toggled")
+"""What a click chooses: one of the first four, and which scopes it left open or closed."""
 
 
-def explore(path: Path, *, name: str) -> None:
-    """Show the graph saved in `path`."""
-    graph = data.graph(path)
-    scope = address.read("scope")
-    quantity, depth, limit = _choices(graph)
-    if scope:
-        _way_back(scope)
-    try:
-        layout = _layout(path, path.stat().st_mtime_ns, scope, depth, limit)
-    except GradtraceError as error:
-        st.error(common.plain(str(error)))
-        return
+def explore(path: Path, *, name: str, within: Sequence[Any]) -> None:
+    """Show the graph saved in `path`, with its choices in two places of the page."""
+    graph, note = _fitting(path, path.stat().st_mtime_ns)
+    quantity = address.pick(
+        "Colour", COLOURINGS, name="colour", within=within[0], default="upstream gradient"
+    )
+    depth = address.pick("Open scopes", _depths(graph), name="depth", within=within[1])
     left, right = st.columns([1.75, 1], gap="medium")
     with left:
-        _diagram(layout, quantity, f"{name} {scope} {depth} {limit}")
+        _diagram(path, name, quantity, depth, note)
     with right:
-        _details(graph, layout)
-    _chain(graph, layout)
+        _details(path)
+    _chain(path)
 
 
-def _choices(graph: gradtrace.Graph) -> tuple[str, int | None, int]:
-    first, second, third = st.columns(3)
-    quantity = address.pick(
-        "Colour", COLOURINGS, name="colour", within=first, default="upstream gradient"
-    )
-    deepest = max((str(s).count(".") + 1 for _, s in graph.nodes(data="scope") if s), default=0)
-    depths = ["automatic", *map(str, range(1, deepest + 1))]
-    depth = address.pick("Fold at depth", depths, name="depth", within=second)
-    limit = address.pick("Boxes at most", LIMITS, name="boxes", within=third, default="120")
-    return quantity, None if depth == "automatic" else int(depth), int(limit)
+def _depths(graph: gradtrace.Graph) -> list[str]:
+    scopes = [str(scope) for _, scope in graph.nodes(data="scope") if scope]
+    deepest = max((scope.count(".") + 1 for scope in scopes), default=0)
+    return ["automatic", "none", *(f"to depth {depth}" for depth in range(1, deepest)), "all"]
 
 
-def _way_back(scope: str) -> None:
-    """Offer the scopes around the one that is open."""
-    bar = st.container(horizontal=True, gap="small")
-    parts = scope.split(".")
-    ways = [("the whole", None), *((".".join(parts[:n]), n) for n in range(1, len(parts)))]
-    for label, depth in ways:
-        if bar.button(label, icon=":material/arrow_back:", key=f"back to {label}"):
-            address.put(scope=label if depth else None)
-            st.rerun()
-    bar.markdown(f"inside `{scope.replace('`', '')}`")
+@lru_cache(maxsize=16)
+def _fitting(path: Path, _: Hashable) -> tuple[gradtrace.Graph, str]:
+    return fitting(data.graph(path))
 
 
-@lru_cache(maxsize=32)
-def _layout(path: Path, stamp: Hashable, scope: str, depth: int | None, limit: int) -> Layout:
-    graph = data.graph(path)
-    return lay_out(around(graph, scope) if scope else graph, depth=depth, limit=limit)
+@lru_cache(maxsize=16)
+def _scene(path: Path, stamp: Hashable) -> dict[str, Any]:
+    return scene(_fitting(path, stamp)[0])
 
 
-def _diagram(layout: Layout, quantity: str, name: str) -> None:
-    theme = common.theme()
-    drawn = _drawn(layout, quantity, theme)
+@lru_cache(maxsize=64)
+def _colouring(path: Path, stamp: Hashable, quantity: str, theme: Theme) -> Any:
+    names = [node["id"] for node in _scene(path, stamp)["nodes"]]
+    return colouring(_fitting(path, stamp)[0], names, quantity, theme)
+
+
+def _diagram(path: Path, name: str, quantity: str, depth: str, note: str) -> None:
+    theme, stamp = common.theme(), path.stat().st_mtime_ns
+    version = f"{path} {stamp} {quantity} {depth} {theme.dark}"
     picked = diagram(
         {
-            "svg": drawn.svg,
-            "name": name,
+            **_scene(path, stamp),
+            "colouring": _colouring(path, stamp, quantity, theme),
+            "depth": {"automatic": None, "none": 0, "all": 99}.get(depth, depth.split(" ")[-1]),
+            "dark": theme.dark,
+            "file": f"{name.replace('/', '-').replace(' ', '-')}.svg",
             "height": HEIGHT,
-            "pick": theme.mark,
-            "picked": _mark(name),
+            "told": _told(version, depth),
+            "version": version,
         },
         key="diagram",
     )
-    words = [drawn.note or "", _meaning(quantity, drawn.scale)]
-    st.caption(" ".join(each for each in words if each))
-    common.take_away(key="diagram files", name="graph", svg=lambda: drawn.svg)
+    arrows = "The thicker an arrow, the larger the gradient that comes back along it."
+    st.caption(f"{note} {KINDS if quantity == 'kind' else ''} {arrows}")
+    common.take_away(key="diagram files", name=name, rows=lambda: _rows(data.graph(path)))
     if picked:
-        _pick(picked)
+        _pick(picked, depth)
 
 
-@lru_cache(maxsize=8)
-def _drawn(layout: Layout, quantity: str, theme: Theme) -> Diagram:
-    return draw(layout, quantity=quantity, theme=theme)
+def _told(version: str, depth: str) -> str:
+    """Return what the browser is told to show: not what was clicked there, which it knows.
 
-
-def _mark(name: str) -> str:
-    """Return what the browser is told to mark: not what was clicked there, which it knows.
-
-    So nothing of a drawing of many megabytes is sent again after a click.
+    So nothing of a drawing of a megabyte is sent again after a click.
     """
-    chosen = address.read("edge") or address.read("node")
-    known = st.session_state.get("diagram mark")
-    if known is None or known[0] != name or chosen != st.session_state.get("diagram click"):
-        known = st.session_state["diagram mark"] = (name, chosen)
+    chosen = {name: address.read(name) for name in CHOICES}
+    known = st.session_state.get("diagram told")
+    if known is None or known[0] != version or chosen != st.session_state.get("diagram clicked"):
+        base, *names = chosen["toggled"].split("|")
+        told = {**chosen, "toggled": names if base == depth else []}
+        known = st.session_state["diagram told"] = version, json.dumps(told)
+        st.session_state["diagram clicked"] = chosen
     return str(known[1])
 
 
-def _meaning(quantity: str, scale: Any) -> str:
-    if scale is None:
-        return "Click a node or an edge for its numbers."
-    low, high = scale.ticks(2)[0][1], scale.ticks(2)[-1][1]
-    return (
-        f"Colour: norm of the {quantity}, dark {low} to yellow {high}."
-        if quantity != "gain"
-        else f"Colour: largest gain of its operands, dark {low} to yellow {high}."
-    )
+def _pick(picked: dict[str, Any], depth: str) -> None:
+    """Note what was clicked."""
+    toggled = picked.get("toggled")
+    chosen = {**picked, "toggled": "|".join([depth, *toggled]) if toggled else None}
+    address.put(**{name: chosen.get(name) for name in CHOICES})
+    st.session_state["diagram clicked"] = {name: address.read(name) for name in CHOICES}
 
 
-def _pick(picked: dict[str, Any]) -> None:
-    """Note what was clicked; a fold opens at the second click."""
-    node, edge, fold = picked.get("node"), picked.get("edge"), picked.get("fold")
-    st.session_state["diagram click"] = edge or node
-    if fold and node == address.read("node"):
-        address.put(scope=fold, node=None, edge=None)
-    elif edge:
-        address.put(edge=edge, node=None)
+def _details(path: Path) -> None:
+    """Say in numbers what is known of what is chosen."""
+    graph = data.graph(path)
+    edge, line = _names("edge", 3), _names("line", 2)
+    if edge and graph.has_edge(*edge):
+        detail.edge(graph, *edge)
+    elif line and (found := _between(graph, *line)):
+        st.markdown(f"##### {len(found)} edges")
+        detail.edges(graph, found, choose=lambda each: address.put(edge=edge_id(*each), line=None))
+    elif subject := _subject(path):
+        detail.node(*subject)
     else:
-        address.put(node=node, edge=None)
-    st.rerun()
+        st.markdown("##### Nothing chosen")
+        st.write("Click a box or an arrow for its numbers. A click on a scope opens or closes it.")
+        st.caption(KEYS)
 
 
-def _details(graph: gradtrace.Graph, layout: Layout) -> None:
-    edge = _edge_of(address.read("edge"))
-    name = address.read("node")
-    for each in (graph, layout.graph):
-        if edge is not None and each.has_edge(*edge):
-            detail.edge(each, *edge)
-            return
-        if edge is None and name in each:
-            detail.node(each, name)
-            fold = each.nodes[name].get("folded")
-            if fold and st.button("Open this scope", icon=":material/zoom_in:"):
-                address.put(scope=each.nodes[name]["scope"], node=None)
-                st.rerun()
-            return
-    st.markdown("##### Nothing chosen")
-    st.write("Click a node or an edge, or search. A folded scope opens when clicked twice.")
-    nodes = [n for n, _ in sorted(graph.nodes(data="order"), key=lambda each: each[1])]
-    chosen = st.selectbox("Node", nodes, index=None, key="node by name", placeholder="by name")
-    if chosen:
-        address.put(node=chosen)
-        st.rerun()
-
-
-def _edge_of(text: str) -> tuple[str, str, Any] | None:
-    """Return the edge that an address names, None where it names none."""
-    try:
-        tail, head, key = json.loads(text)
-    except (ValueError, TypeError):
-        return None
-    return str(tail), str(head), key
-
-
-def _chain(graph: gradtrace.Graph, layout: Layout) -> None:
-    edge = _edge_of(address.read("edge"))
-    name = edge[0] if edge else address.read("node")
-    where = next((each for each in (graph, layout.graph) if name in each), None)
-    if where is None:
+def _chain(path: Path) -> None:
+    """Say how the gradient came back from the loss to what is chosen."""
+    subject = _subject(path)
+    if subject is None:
         return
-    st.subheader("The chain rule from the loss to here")
-    detail.explanation(where, name)
+    views = {"Chain rule": detail.chain, "Paths": detail.paths}
+    view = address.segments("From the loss to here", tuple(views), name="back")
+    views[view](*subject)
+
+
+def _subject(path: Path) -> tuple[gradtrace.Graph, str] | None:
+    """Return the chosen node, an edge's operand, or a scope as a node of the graph folded there."""
+    graph = data.graph(path)
+    edge, node = _names("edge", 3), address.read("node")
+    if edge and graph.has_edge(*edge):
+        return graph, edge[0]
+    if node in graph:
+        return graph, node
+    scope = address.read("scope") or node
+    return _folded(path, path.stat().st_mtime_ns, scope) if scope else None
+
+
+@lru_cache(maxsize=32)
+def _folded(path: Path, _: Hashable, scope: str) -> tuple[gradtrace.Graph, str] | None:
+    """Return the graph folded so that a scope is a node, and the first one of its calls."""
+    graph = data.graph(path)
+    if not any(f"{inner}.".startswith(f"{scope}.") for _, inner in graph.nodes(data="scope")):
+        return None
+    folded = graph.collapse(depth=scope.count(".") + 1)
+    calls = (n for n, where in folded.nodes(data="scope") if where == scope)
+    found = next((node for node in calls if folded.nodes[node]["kind"] == "call"), None)
+    return None if found is None else (folded, found)
+
+
+def _between(graph: gradtrace.Graph, tail: str, head: str) -> list[tuple[str, str, Any]]:
+    """Return the edges from one node or scope to another."""
+
+    def inside(node: str, name: str) -> bool:
+        return node == name or f"{graph.nodes[node]['scope']}.".startswith(f"{name}.")
+
+    edges = graph.edges(keys=True)
+    return [each for each in edges if inside(each[0], tail) and inside(each[1], head)]
+
+
+def _names(choice: str, count: int) -> tuple[Any, ...]:
+    """Return the names that a choice in the address holds, none where it is no such list."""
+    try:
+        found = json.loads(address.read(choice))
+    except ValueError:
+        return ()
+    good = isinstance(found, list) and len(found) == count
+    return tuple(found) if good and all(isinstance(each, str | int) for each in found) else ()
+
+
+def _rows(graph: gradtrace.Graph) -> list[tuple[object, ...]]:
+    """Return a row of norms for each edge."""
+    tensors = ("value of operand", "upstream gradient of operand", "upstream gradient of result")
+    rows: list[tuple[object, ...]] = [
+        ("operand", "result", "used as", "op", "gain", *tensors, "downstream gradient")
+    ]
+    for tail, head, each in graph.edges(data=True):
+        derivative, back = each["local_derivative"], each["downstream_gradient"]
+        gain = derivative.gain if derivative else None
+        below, above = graph.nodes[tail], graph.nodes[head]
+        norms = (
+            measure(below, "value"),
+            *(measure(n, "upstream gradient") for n in (below, above)),
+        )
+        shown = (gain, *norms, back.norm if back else None)
+        rows.append((tail, head, each["operand"], above["op"], *shown))
+    return rows

@@ -6,6 +6,8 @@ NaN, infinity, nothing computed. So no extreme is ever hidden, however long the 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +17,18 @@ import numpy.typing as npt
 from gradtrace.recording.reader import Recording
 from gradtrace.recording.statistics import RATIOS
 
-__all__ = ["ABSENT", "INFINITE", "NAN", "NUMBER", "TOTAL", "ZERO", "Cells", "Track", "rows_of"]
+__all__ = [
+    "ABSENT",
+    "INFINITE",
+    "NAN",
+    "NUMBER",
+    "TOTAL",
+    "ZERO",
+    "Cells",
+    "Track",
+    "kinds_of",
+    "rows_of",
+]
 
 TOTAL = "total"
 """In the place of a statistic: the Euclidean norm over all nodes together, as one column."""
@@ -72,6 +85,18 @@ class Cells:
             np.concatenate([self.kinds, other.kinds]),
         )
 
+    def rows(self, what: str = "node") -> Iterator[tuple[object, ...]]:
+        """Yield a header, then a row for each cell, as a file holds it."""
+        marks = {"zero": ZERO, "NaN": NAN, "Inf": INFINITE}
+        yield ("first step", "last step", what, "smallest", "largest", *marks)
+        for row, (first, last) in enumerate(zip(self.first, self.last, strict=True)):
+            for column, node in enumerate(self.nodes):
+                ends = (float(each[row, column]) for each in (self.low, self.high))
+                shown = ("" if math.isnan(end) else end for end in ends)
+                kind = int(self.kinds[row, column])
+                odd = (bool(kind & bit) for bit in marks.values())
+                yield (int(first), int(last), node, *shown, *odd)
+
     def of(self, groups: dict[str, list[int]]) -> Cells:
         """Return a column for each group of columns."""
         low, high, kinds = [], [], []
@@ -98,18 +123,25 @@ def rows_of(
         return _total(rows_of(recording, quantity, "norm", recording.nodes(quantity), steps))
     found = recording.matrix(quantity, statistic, steps=steps)
     values = _placed(found.values, found.nodes, nodes)
-    kinds = np.full(values.shape, NUMBER, np.uint8)
-    zero = values == 0
-    if zero.any():
-        kinds[zero] = ZERO
-    infinite, nan = np.isinf(values), np.isnan(values)
-    if infinite.any():
-        kinds[infinite] = INFINITE
-    if nan.any():
-        kinds[nan] = ABSENT
-        kinds[nan & _computed(recording, quantity, nodes, steps, values.shape)] = NAN
+    kinds = kinds_of(values)
+    if (kinds == ABSENT).any():
+        spoilt = _spoilt(recording, quantity, nodes, steps, values.shape)
+        kinds = np.where((kinds == ABSENT) & (spoilt > 0), spoilt, kinds)
     numbers = np.where(kinds == NUMBER, values, np.float32(np.nan))
     return Cells(found.steps, found.steps, nodes, numbers, numbers, kinds)
+
+
+def kinds_of(values: npt.NDArray[np.floating[Any]]) -> Bits:
+    """Return what each value is, where NaN stands for what was not computed.
+
+    >>> kinds_of(np.array([2.0, 0.0, np.inf, np.nan])).tolist()
+    [1, 2, 8, 16]
+    """
+    kinds = np.full(values.shape, NUMBER, np.uint8)
+    kinds[values == 0] = ZERO
+    kinds[np.isinf(values)] = INFINITE
+    kinds[np.isnan(values)] = ABSENT
+    return kinds
 
 
 def _total(rows: Cells) -> Cells:
@@ -124,20 +156,24 @@ def _total(rows: Cells) -> Cells:
     return Cells(rows.first, rows.last, (TOTAL,), shown, shown, kinds)
 
 
-def _computed(
+def _spoilt(
     recording: Recording,
     quantity: str,
     nodes: tuple[str, ...],
     steps: slice,
     shape: tuple[int, ...],
-) -> npt.NDArray[np.bool_]:
-    """Return where tensors were looked at, whose number is NaN therefore."""
-    known = np.ones(shape, dtype=bool)
+) -> Bits:
+    """Return which tensors have a NaN or an infinite element; both where a run does not tell."""
+    found, known = np.zeros(shape, np.uint8), np.ones(shape, bool)
     for each in RATIOS.get(quantity, (quantity,)):
-        count = recording.matrix(each, "nonfinite", steps=steps)
-        there = ~np.isnan(_placed(count.values, count.nodes, nodes))
-        known &= there if there.shape == shape else False
-    return known
+        tables = (recording.matrix(each, s, steps=steps) for s in ("nonfinite", "nan"))
+        every, nan = (_placed(table.values, table.nodes, nodes) for table in tables)
+        if every.shape != shape:
+            return np.zeros(shape, np.uint8)
+        known &= ~np.isnan(every)
+        found |= np.where((every > 0) & ~(nan == 0), np.uint8(NAN), np.uint8(0))
+        found |= np.where((every > 0) & ~(nan == every), np.uint8(INFINITE), np.uint8(0))
+    return np.where(known, found, np.uint8(0))
 
 
 def _placed(values: npt.NDArray[Any], have: tuple[str, ...], want: tuple[str, ...]) -> Floats:

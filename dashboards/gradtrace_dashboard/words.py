@@ -8,6 +8,7 @@ from gradtrace.recording.statistics import RATIOS, STATISTICS
 __all__ = [
     "ORDER",
     "SHOWN_STATISTICS",
+    "counted",
     "first_quantity",
     "label_of",
     "meaning",
@@ -33,7 +34,19 @@ ORDER = (
 )
 """Quantities in the order in which one asks for them."""
 
-SHOWN_STATISTICS = ("norm", "rms", "mean", "std", "min", "max", "zeros", "saturated", "nonfinite")
+SHOWN_STATISTICS = (
+    *("norm", "rms", "mean", "std", "min", "max", "zeros", "saturated"),
+    *("nonfinite", "nan", "infinite"),
+)
+
+
+def counted(count: int, noun: str) -> str:
+    """Write a number of things.
+
+    >>> counted(1, "step"), counted(2000, "step")
+    ('1 step', '2,000 steps')
+    """
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def first_quantity(recorded: tuple[str, ...]) -> list[str]:

@@ -18,7 +18,7 @@ from gradtrace.analysis.splits import Split, split
 from gradtrace.analysis.tables import columns, percent
 from gradtrace.errors import OptionError
 
-__all__ = ["Path", "Paths", "Rest", "paths"]
+__all__ = ["Path", "Paths", "Rest", "paths", "told"]
 
 CANDIDATES = 64
 """Paths at least that are tried, since the strongest by gains need not contribute most."""
@@ -102,7 +102,7 @@ class Paths:
     def _paths(self) -> list[str]:
         rows = [["share", "norm", "gain", "path"]]
         rows += [
-            [percent(path.share), _dash(path.norm), _dash(path.gain), _told(path, self.paths[0])]
+            [percent(path.share), _dash(path.norm), _dash(path.gain), told(path, self.paths[0])]
             for path in self.paths
         ]
         if self.rest.count:
@@ -275,7 +275,7 @@ def _projection(part: Array, whole: Array) -> float | None:
         return float(np.vdot(unit, part / scale).real / np.vdot(unit, unit).real)
 
 
-def _told(path: Path, first: Path) -> str:
+def told(path: Path, first: Path) -> str:
     """Write a long path by where it leaves the first one."""
     if path is first or len(path.nodes) <= CALLS:
         return str(path)

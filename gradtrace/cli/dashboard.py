@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import socket
 import subprocess
@@ -54,7 +55,8 @@ def dashboard(
         str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")
     ] = LOOPBACK,
     port: Annotated[
-        int | None, typer.Option(help="Port; a free one unless told.", show_default=False)
+        int | None,
+        typer.Option(help="Port; a free one unless told.", show_default=False, min=1, max=65535),
     ] = None,
     headless: Annotated[bool, typer.Option("--headless", help="Open no browser.")] = False,
 ) -> None:
@@ -70,8 +72,13 @@ def serve(
 ) -> None:
     """Start the dashboard, print its address, and stay until it ends or is interrupted."""
     program = _program()
+    if directory.is_file():
+        raise OptionError(
+            f"{directory} is a file, not a folder of runs; a saved graph is dropped onto the page "
+            "'Open a file'"
+        )
+    chosen = _free_port(host, PORTS if port is None else range(port, port + 1))
     signal.signal(signal.SIGTERM, _interrupt)
-    chosen = _free_port(host) if port is None else port
     process = subprocess.Popen(
         command(program, directory, host=host, port=chosen), stdout=subprocess.DEVNULL
     )
@@ -122,19 +129,23 @@ def _program() -> Path:
     return Path(found.origin).with_name("app.py")
 
 
-def _free_port(host: str) -> int:
-    """Return the first free port, from the one that Streamlit is known for."""
-    for port in PORTS:
+def _free_port(host: str, ports: range) -> int:
+    """Return the first free port; raise `OptionError` where there is none."""
+    for port in ports:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((host, port))
-            except OSError:
-                continue
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    continue
+                raise OptionError(
+                    f"cannot listen on {host}:{port}: {error.strerror}; use --host 127.0.0.1, or "
+                    "0.0.0.0 to let other machines in, and a --port above 1023"
+                ) from error
             return port
-    raise OptionError(
-        f"no port from {PORTS[0]} to {PORTS[-1]} is free on {host}; pass another as --port"
-    )
+    tried = f"port {ports[0]}" if len(ports) == 1 else f"every port from {ports[0]} to {ports[-1]}"
+    raise OptionError(f"{tried} is taken on {host}; pass another as --port")
 
 
 def _wait_for(process: subprocess.Popen[bytes], address: str) -> None:
@@ -144,7 +155,7 @@ def _wait_for(process: subprocess.Popen[bytes], address: str) -> None:
         if process.poll() is not None:
             raise GradtraceError(
                 f"the dashboard ended at once with status {process.returncode}; what it said is "
-                "above. Is the port taken? Pass another as --port"
+                "above"
             )
         try:
             with urllib.request.urlopen(address, timeout=1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["chromium", "dashboard", "inside", "open_browser", "severe", "wait_until"]
+__all__ = [
+    "DIAGRAM",
+    "body",
+    "chromium",
+    "dashboard",
+    "delay_of",
+    "inside",
+    "open_browser",
+    "severe",
+    "shown_step",
+    "wait_until",
+]
 
 MAIN = "from gradtrace.cli import main; main()"
 
@@ -102,3 +114,35 @@ return look(document);
 def inside(driver: Any, selector: str, *, seconds: float = 20.0) -> Any:
     """Return an element, also one in the shadow of a piece."""
     return wait_until(lambda: driver.execute_script(INSIDE, selector), seconds=seconds)
+
+
+def body(driver: Any) -> str:
+    return str(driver.find_element("tag name", "body").text)
+
+
+DIAGRAM = """
+const look = (root) => {
+  for (const each of root.querySelectorAll("*")) {
+    if (each.diagram?.stage) return each.diagram;
+    if (each.shadowRoot) { const deep = look(each.shadowRoot); if (deep) return deep; }
+  }
+  return null;
+};
+const diagram = look(document);
+"""
+
+
+def shown_step(driver: Any) -> int | None:
+    found = re.search(r"up to step ([\d,]+)", body(driver))
+    return int(found[1].replace(",", "")) if found else None
+
+
+def delay_of(driver: Any, stdout: Any) -> float:
+    """Return the seconds from when a step was recorded until it is shown."""
+    known = shown_step(driver) or 0
+    step = int(stdout.readline())
+    while step <= known + 5:
+        step = int(stdout.readline())
+    began = time.monotonic()
+    wait_until(lambda: (shown_step(driver) or 0) >= step)
+    return time.monotonic() - began

@@ -21,12 +21,12 @@ NASTY = '<img src=x onerror="window.hurt=1">&"\'*_`$x$'
 """A name as a foreign file may hold it."""
 
 
-def run(folder: Path, *, steps: int = 60, seed: int = 0) -> Recording:
+def run(folder: Path, *, steps: int = 60, seed: int = 0, name: str = "weight") -> Recording:
     """Return a healthy run with two traced steps."""
     made = recorded(folder, training(steps, seed=seed))
     writer = Writer(folder)
     for step in (0, steps // 2):
-        writer.snapshot(step, small_graph(scale=1.0 + step))
+        writer.snapshot(step, small_graph(scale=1.0 + step, name=name))
     writer.close()
     return made
 

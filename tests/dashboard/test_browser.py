@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import time
@@ -10,10 +9,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.dashboard.browser import chromium, dashboard, inside, open_browser, severe, wait_until
+from tests.dashboard.browser import (
+    DIAGRAM,
+    body,
+    chromium,
+    dashboard,
+    delay_of,
+    inside,
+    open_browser,
+    severe,
+    shown_step,
+    wait_until,
+)
 from tests.dashboard.runs import NASTY, odd_run, run, small_graph
 from tests.recording.runs import recorded, training
 
@@ -43,10 +54,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]
 def driver() -> Iterator[Any]:
     with open_browser() as found:
         yield found
-
-
-def body(driver: Any) -> str:
-    return str(driver.find_element("tag name", "body").text)
 
 
 def goes_to(driver: Any, address: str, title: str) -> None:
@@ -102,22 +109,6 @@ def test_new_steps_appear_within_three_seconds(driver: Any, place: tuple[Path, s
         trainer.stdout.close()
 
 
-def shown_step(driver: Any) -> int | None:
-    found = re.search(r"up to step ([\d,]+)", body(driver))
-    return int(found[1].replace(",", "")) if found else None
-
-
-def delay_of(driver: Any, stdout: Any) -> float:
-    """Return the seconds from when a step was recorded until it is shown."""
-    known = shown_step(driver) or 0
-    step = int(stdout.readline())
-    while step <= known + 5:
-        step = int(stdout.readline())
-    began = time.monotonic()
-    wait_until(lambda: (shown_step(driver) or 0) >= step)
-    return time.monotonic() - began
-
-
 def click(driver: Any, element: Any, x: float, y: float) -> None:
     """Click at a share of the width and height of an element."""
     area = driver.execute_script(
@@ -125,7 +116,11 @@ def click(driver: Any, element: Any, x: float, y: float) -> None:
         "const r = arguments[0].getBoundingClientRect(); return [r.x, r.y, r.width, r.height]",
         element,
     )
-    point = {"x": area[0] + x * area[2], "y": area[1] + y * area[3]}
+    press(driver, area[0] + x * area[2], area[1] + y * area[3])
+
+
+def press(driver: Any, x: float, y: float) -> None:
+    point = {"x": x, "y": y}
     for kind in ("mousePressed", "mouseReleased"):
         event = {"type": kind, "button": "left", "clickCount": 1, **point}
         driver.execute_cdp_cmd("Input.dispatchMouseEvent", event)
@@ -179,34 +174,103 @@ def test_a_cell_is_reached_by_keys(driver: Any, place: tuple[Path, str]) -> None
 
 def test_a_click_on_an_edge_shows_its_numbers(driver: Any, place: tuple[Path, str]) -> None:
     goes_to(driver, f"{place[1]}/graph?run=first&step=0", "Graph")
-    edge = inside(driver, "g[data-edge*='head.mul'][data-edge*='sum'] path:not([fill=none])")
-    time.sleep(1)
-    click(driver, edge, 0.5, 0.5)
+    click_arrow(driver, "head.mul", "sum")
     wait_until(lambda: "edge=" in driver.current_url)
     data = small_graph().edges["head.mul", "sum", 0]
     expected = f"gain {data['local_derivative'].gain:.3g}"
     wait_until(lambda: expected in body(driver))
     goes_to(driver, driver.current_url, "Graph")
     wait_until(lambda: expected in body(driver))
+    wait_until(lambda: chosen_key(driver) == key_of(driver, "head.mul", "sum"))
     assert not severe(driver)
 
 
-def test_pan_and_zoom_survive_a_click(driver: Any, place: tuple[Path, str]) -> None:
+def ask(driver: Any, script: str, *given: object) -> Any:
+    """Return what a script says of the diagram on the page, once there is one."""
+    inside(driver, "g.box")
+    return driver.execute_script(DIAGRAM + script, *given)
+
+
+def key_of(driver: Any, tail: str, head: str) -> str:
+    script = """const key = (id) => diagram.scene.shownFor(diagram.scene.boxesOf[
+        diagram.data.nodes.findIndex((node) => node.id === id)][0]);
+        return key(arguments[0]) + ">" + key(arguments[1])"""
+    return str(ask(driver, script, tail, head))
+
+
+def chosen_key(driver: Any) -> str | None:
+    found: str | None = ask(driver, "return diagram.chosen")
+    return found
+
+
+def click_arrow(driver: Any, tail: str, head: str) -> None:
+    """Click in the middle of an arrow, where it is."""
+    script = """const path = diagram.stage.shown.get(arguments[0]).querySelector(".hit");
+        const middle = path.getPointAtLength(path.getTotalLength() / 2);
+        const at = middle.matrixTransform(path.getScreenCTM());
+        return [at.x, at.y]"""
+    x, y = ask(driver, script, key_of(driver, tail, head))
+    press(driver, x, y)
+
+
+def test_a_click_on_a_scope_opens_it_in_place(driver: Any, place: tuple[Path, str]) -> None:
+    goes_to(driver, f"{place[1]}/graph?run=first&step=0&depth=none", "Graph")
+    closed = inside(driver, "g.box[data-scope=head]")
+    before = corner(driver, closed)
+    driver.execute_script("window.same = true")
+    click(driver, closed, 0.5, 0.5)
+    opened = inside(driver, "g.frame[data-scope=head]")
+    assert inside(driver, "g[data-node='head.mul']")
+    wait_until(lambda: "toggled=" in driver.current_url)
+    wait_until(lambda: "scope=head" in driver.current_url)
+    after = corner(driver, opened)
+    assert abs(after[1] - before[1]) < 1
+    assert abs(after[0] + after[2] / 2 - before[0] - before[2] / 2) < 1
+    assert driver.execute_script("return window.same")
+    goes_to(driver, driver.current_url, "Graph")
+    opened = inside(driver, "g.frame[data-scope=head]")
+    time.sleep(1)
+    click(driver, inside(driver, "g.frame[data-scope=head] [data-toggle]"), 0.5, 0.5)
+    inside(driver, "g.box[data-scope=head]")
+    wait_until(lambda: "toggled=" not in driver.current_url)
+
+
+def corner(driver: Any, element: Any) -> list[float]:
+    script = "const r = arguments[0].getBoundingClientRect(); return [r.x, r.y, r.width]"
+    found: list[float] = driver.execute_script(script, element)
+    return found
+
+
+def test_the_view_survives_a_click_and_another_step(driver: Any, place: tuple[Path, str]) -> None:
     goes_to(driver, f"{place[1]}/graph?run=first&step=0", "Graph")
-    sheet = inside(driver, ".sheet")
-    inside(driver, "g[data-node='weight']")
-    time.sleep(1)
-    inside(driver, ".tools button").click()
-    before = sheet.get_attribute("style")
-    click(driver, inside(driver, "g[data-node='weight'] path"), 0.5, 0.5)
+    ask(driver, "diagram.stage.zoom(1.3)")
+    before = ask(driver, "return diagram.stage.view")
+    click(driver, inside(driver, "g[data-node=weight]"), 0.5, 0.5)
     wait_until(lambda: "node=weight" in driver.current_url)
-    time.sleep(1)
-    assert inside(driver, ".sheet").get_attribute("style") == before
+    wait_until(lambda: "not computed" in body(driver))
+    assert ask(driver, "return diagram.stage.view") == before
+    assert chosen_key(driver) is not None
+
+
+def test_a_drawing_leaves_as_svg(driver: Any, place: tuple[Path, str], tmp_path: Path) -> None:
+    allow = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    driver.execute_cdp_cmd("Browser.setDownloadBehavior", allow)
+    goes_to(driver, f"{place[1]}/graph?run=first&step=0", "Graph")
+    inside(driver, "g[data-node=weight]")
+    inside(driver, "button[title='Download as SVG']").click()
+    file = wait_until(lambda: next(tmp_path.glob("*.svg"), None))
+    root = ET.fromstring(file.read_text(encoding="utf-8"))
+    words = {each.text for each in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"weight", "mul", "sum"} <= words
+    fills = {each.get("fill") for each in root.iter("{http://www.w3.org/2000/svg}rect")}
+    assert not any("var" in str(each) or "light-dark" in str(each) for each in fills)
 
 
 def test_a_name_never_runs(driver: Any, place: tuple[Path, str]) -> None:
-    for page in ("flow", "layer", "findings", "compare"):
-        choices = f"run=nasty&runs=first%7Cnasty&node={quote(NASTY)}&quantity=gradient"
+    run(place[0] / "named", name=NASTY)
+    for page in ("flow", "layer", "findings", "graph", "compare"):
+        choices = f"runs=first%7Cnasty&node={quote(NASTY)}&quantity=gradient"
+        choices += "&run=named" if page == "graph" else "&run=nasty"
         goes_to(driver, f"{place[1]}/{page}?{choices}", PAGES[page])
         time.sleep(1.5)
         assert driver.execute_script("return window.hurt") is None

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import math
+import re
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
 
-from gradtrace_dashboard.charts import heat as heats
+from gradtrace.recording.reader import Histograms
+from gradtrace.recording.sample import EDGES
+from gradtrace_dashboard.charts import scene as scenes
 from gradtrace_dashboard.charts import theme as themes
-from gradtrace_dashboard.charts.diagram import COLOURINGS, around, draw, edge_id, lay_out, measure
 from gradtrace_dashboard.charts.heat import heat, payload, to_svg
 from gradtrace_dashboard.charts.jacobian import jacobian
+from gradtrace_dashboard.charts.legend import FIRST, STATES
 from gradtrace_dashboard.charts.lines import curve_of, lines, spans_decades
 from gradtrace_dashboard.charts.profile import profile
+from gradtrace_dashboard.charts.ridges import ridges
 from gradtrace_dashboard.charts.scales import Scale
+from gradtrace_dashboard.charts.scene import colouring, edge_id, fitting, measure, scene
 from gradtrace_dashboard.charts.theme import DARK, LIGHT, palette
 from gradtrace_dashboard.tracks import ABSENT, INFINITE, NAN, NUMBER, ZERO, Cells
 from gradtrace_dashboard.views.compare import aligned
@@ -34,7 +41,7 @@ def cells(name: str = "a") -> Cells:
 
 def test_levels_tell_numbers_from_what_is_none() -> None:
     found = heat(cells(), theme=LIGHT)
-    assert found.high[0].tolist() == [heats.FIRST, 255, 1, 2, 3, 0]
+    assert found.high[0].tolist() == [FIRST, 255, 1, 2, 3, 0]
     assert (found.scale.low, found.scale.high) == (0.01, 100.0)
     shown = payload(found, title="t")
     assert shown["rows"][0] == "a"
@@ -79,12 +86,10 @@ OPPONENTS = np.array(
 @BOTH
 def test_no_name_becomes_an_element(theme) -> None:
     curve = curve_of(NASTY, np.arange(3), np.array([1.0, np.nan, 3.0]))
-    layout = lay_out(small_graph(name=NASTY), depth=None, limit=50)
     drawings = [
         lines([curve, curve], title=NASTY, theme=theme)[0],
         profile([NASTY], {NASTY: [1.0]}, title=NASTY, theme=theme),
         to_svg(heat(cells(NASTY), theme=theme), title=NASTY, theme=theme),
-        draw(layout, quantity="kind", theme=theme).svg,
     ]
     for drawing in drawings:
         root = ET.fromstring(drawing)
@@ -93,14 +98,22 @@ def test_no_name_becomes_an_element(theme) -> None:
         assert not any(name.startswith("on") for each in root.iter() for name in each.attrib)
 
 
+STEPS = np.arange(50_000)
+
+
 def test_a_line_keeps_a_spike_and_marks_what_is_not_finite() -> None:
     values = np.ones(50_000)
     values[33_333], values[40_000] = 1e6, np.nan
-    curve = curve_of("loss", np.arange(50_000), values)
+    curve = curve_of("loss", STEPS, values)
     assert curve.high.max() == 1e6
-    assert curve.spoilt.sum() == 1
+    assert curve.odd[np.flatnonzero(curve.odd)].tolist() == [NAN]
     svg, read = lines([curve], title="Loss", theme=LIGHT, log=True)
-    assert "NaN or Inf" in svg
+    assert "NaN from step 40,000" in svg
+    assert "Inf from" not in svg
+    values[45_000] = np.inf
+    assert (
+        "Inf from step 45,000" in lines([curve_of("loss", STEPS, values)], title="", theme=LIGHT)[0]
+    )
     assert max(v for v in read["curves"][0]["high"] if v) == 1e6
     assert spans_decades([curve])
 
@@ -130,16 +143,43 @@ def test_a_profile_says_what_has_no_place() -> None:
     assert len(list(ET.fromstring(svg).iter(f"{SVG}circle"))) == 2
 
 
-@BOTH
-@pytest.mark.parametrize("quantity", COLOURINGS)
-def test_every_box_and_arrow_of_a_diagram_can_be_clicked(theme, quantity: str) -> None:
+def test_a_scene_holds_every_node_and_edge() -> None:
     graph = small_graph()
-    layout = lay_out(graph, depth=None, limit=50)
-    root = ET.fromstring(draw(layout, quantity=quantity, theme=theme).svg)
-    nodes = {each.get("data-node") for each in root.iter(f"{SVG}g")} - {None}
-    edges = {each.get("data-edge") for each in root.iter(f"{SVG}g")} - {None}
-    assert nodes == set(graph)
-    assert edges == {edge_id(*edge) for edge in graph.edges(keys=True)}
+    found = scene(graph)
+    assert {each["id"] for each in found["nodes"]} == set(graph)
+    assert {each["id"] for each in found["edges"]} == {
+        edge_id(*edge) for edge in graph.edges(keys=True)
+    }
+    assert [frame["scope"] for frame in found["frames"]] == ["head"]
+
+
+def test_two_uses_of_a_value_by_one_call_are_two_edges() -> None:
+    graph = small_graph()
+    graph.add_edge("weight", "head.mul", 7, **graph.edges["weight", "head.mul", 0])
+    found = [each["id"] for each in scene(graph)["edges"]]
+    assert sorted(found) == sorted(edge_id(*edge) for edge in graph.edges(keys=True))
+
+
+@BOTH
+def test_a_node_has_the_colour_of_its_number(theme) -> None:
+    graph = small_graph()
+    names = ["weight", "x", "head.mul", "sum"]
+    found = colouring(graph, names, "upstream gradient", theme)
+    assert found["levels"][1] == STATES.index("not computed")
+    assert found["levels"][0] == max(found["levels"])
+    assert FIRST <= found["levels"][3] < found["levels"][2]
+    assert len(found["colours"]) == len(found["inks"]) == 256
+    graph.nodes["x"]["value"] = dataclasses.replace(graph.nodes["x"]["value"], norm=math.nan)
+    assert colouring(graph, names, "value", theme)["levels"][1] == STATES.index("NaN")
+
+
+def test_a_graph_of_too_many_nodes_is_folded_and_says_so(monkeypatch) -> None:
+    monkeypatch.setattr(scenes, "MOST", 3)
+    folded, note = fitting(small_graph())
+    assert "head" in folded
+    assert "4 nodes are too many; what lies below depth 1 is one box." in note
+    monkeypatch.setattr(scenes, "MOST", 4)
+    assert fitting(small_graph())[1] == ""
 
 
 def test_the_measure_of_a_node_is_what_the_graph_holds() -> None:
@@ -152,10 +192,19 @@ def test_the_measure_of_a_node_is_what_the_graph_holds() -> None:
     assert measure(graph.nodes["sum"], "gain", incoming) == pytest.approx(2**0.5)
 
 
-def test_a_scope_opens_with_what_goes_in_and_out() -> None:
-    inside = around(small_graph(), "head")
-    assert set(inside) == set(small_graph())
-    assert ("weight", "head.mul", 0) in inside.edges
+def test_ridges_stand_as_high_as_the_shares() -> None:
+    counts = np.zeros((3, len(EDGES) + 1), np.uint32)
+    counts[:, 0] = 50
+    counts[0, 40], counts[1, 41], counts[2, 42] = 50, 50, 25
+    counts[2, 41] = 25
+    found = Histograms(np.array([0, 10, 20]), EDGES, counts)
+    svg = ridges(found, title="t", theme=LIGHT, step=11)
+    paths = list(ET.fromstring(svg).iter(f"{SVG}path"))
+    assert [path.findtext(f"{SVG}title") for path in paths] == ["step 0", "step 10", "step 20"]
+    assert [path.get("fill") == LIGHT.mark for path in paths] == [False, True, False]
+    tops = [[float(y) for y in re.findall("V([0-9.]+)", str(path.get("d")))] for path in paths]
+    heights = [max(each) - min(each) for each in tops]
+    assert heights == pytest.approx([heights[0], heights[0], heights[0] / 2], abs=0.2)
 
 
 def test_a_jacobian_is_drawn_with_its_extreme() -> None:
@@ -166,9 +215,27 @@ def test_a_jacobian_is_drawn_with_its_extreme() -> None:
 
 def test_a_difference_is_the_log_ratio_of_the_same_node_at_the_same_step() -> None:
     left, right = two("b", "a", scale=1.0), two("a", "c", scale=100.0)
-    found, ratios = aligned(left, right)
+    found = aligned(left, right)
     assert found.nodes == ("a",)
-    np.testing.assert_allclose(ratios[:, 0], np.log10([100.0 / 2, 300.0 / 4]), rtol=1e-6)
+    np.testing.assert_allclose(found.high[:, 0], np.log10([100.0 / 2, 300.0 / 4]), rtol=1e-6)
+
+
+def test_a_difference_says_what_has_no_ratio() -> None:
+    states = [NUMBER, ZERO, NAN, INFINITE, ABSENT]
+    kinds = np.array(list(itertools.product(states, states)), np.uint8).T
+    step, names = np.array([0]), tuple(map(str, range(25)))
+    numbers = [np.where(row == NUMBER, 2.0, np.nan)[None].astype(np.float32) for row in kinds]
+    pairs = [
+        Cells(step, step, names, each, each, row[None])
+        for each, row in zip(numbers, kinds, strict=True)
+    ]
+    found = dict(zip(map(tuple, kinds.T.tolist()), aligned(*pairs).kinds[0].tolist(), strict=True))
+    assert found[NUMBER, NUMBER] == found[ZERO, ZERO] == NUMBER
+    assert found[NUMBER, ZERO] == ZERO
+    assert found[ZERO, NUMBER] == INFINITE
+    assert found[ABSENT, ABSENT] == found[NUMBER, ABSENT] == ABSENT
+    assert found[NAN, NUMBER] == found[ABSENT, NAN] == NAN
+    assert found[NAN, INFINITE] == NAN | INFINITE
 
 
 def two(first: str, second: str, *, scale: float) -> Cells:

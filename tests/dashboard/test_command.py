@@ -85,17 +85,38 @@ def test_it_ends_without_a_trace(tmp_path: Path, end: signal.Signals) -> None:
         pass
 
 
-def test_a_port_that_is_taken_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("given", [True, False], ids=["given", "sought"])
+def test_a_port_that_is_taken_is_said_to_be(monkeypatch: pytest.MonkeyPatch, given: bool) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         monkeypatch.setattr(module, "PORTS", range(port, port + 1))
-        result = CliRunner().invoke(app, ["dashboard", "--headless"])
+        more = ["--port", str(port)] if given else []
+        assert f"port {port} is taken on 127.0.0.1; pass another as --port" in refused(*more)
+
+
+def refused(*options: str) -> str:
+    """Return what the command says when it refuses, in one line."""
+    result = CliRunner().invoke(app, ["dashboard", "--headless", *options])
     assert result.exit_code == 2
-    assert f"no port from {port} to {port} is free on 127.0.0.1; pass another as --port" in (
-        result.output.replace("\n", " ")
-    )
+    return " ".join(result.output.split())
+
+
+def test_a_port_that_is_taken_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert module._free_port("127.0.0.1", range(port, port + 20)) > port
+
+
+def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "step.gradtrace"
+    file.write_bytes(b"")
+    assert "is a file, not a folder of runs; a saved graph is dropped onto" in refused(str(file))
+    assert "cannot listen on 192.0.2.1:8501: " in refused("--host", "192.0.2.1")
+    assert "65535" in refused("--port", "99999")
 
 
 @pytest.mark.parametrize("missing", ["streamlit", "gradtrace_dashboard"])

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from gradtrace.recording.sample import Series, Step
 from gradtrace_dashboard import common
 from tests.dashboard.runs import NASTY, odd_run, small_graph
-from tests.recording.runs import recorded, training
+from tests.recording.runs import histogram, recorded, statistics, training
 
 Page = Callable[..., Any]
 ALL = ("runs", "flow", "layer", "findings", "graph", "compare", "file")
@@ -55,15 +57,6 @@ def test_strange_choices_in_the_address_break_no_page(page: Page, name: str) -> 
 
 def test_a_run_that_is_gone_is_said_to_be(page: Page) -> None:
     assert "no run" in said(page("flow", run="gone"))
-
-
-def test_broken_runs_are_named_and_others_shown(page: Page, tmp_path: Path) -> None:
-    recorded(tmp_path / "good", training(5))
-    (tmp_path / "bad").mkdir()
-    (tmp_path / "bad" / "rank00000.sqlite").write_bytes(b"nothing of ours")
-    test = page("runs", runs=tmp_path)
-    assert "rank00000" in test.error[0].value
-    assert test.dataframe[0].value["Run"].tolist() == ["good"]
 
 
 def test_the_table_of_runs_holds_what_was_recorded(page: Page) -> None:
@@ -135,6 +128,18 @@ def test_the_layer_shows_its_findings(page: Page, tmp_path: Path) -> None:
     assert not test.exception
 
 
+@pytest.mark.parametrize("form", ["heat", "ridges"])
+def test_histograms_are_drawn_in_two_ways(page: Page, tmp_path: Path, form: str) -> None:
+    series = (Series("a", "gradient"),)
+    rows = np.array([statistics([0.5, 2.0])])
+    counts = {0: histogram([0.5, 2.0])}
+    recorded(tmp_path / "run", [Step(0, 1.0, {"loss": 1.0}, series, rows, counts)])
+    test = page("layer", runs=tmp_path, node="a")
+    test.segmented_control(key="choice form").set_value(form).run()
+    assert not test.exception
+    assert test.selectbox(key="choice histogram").value == "gradient"
+
+
 def test_findings_are_filtered(page: Page, tmp_path: Path) -> None:
     odd_run(tmp_path / "odd")
     test = page("findings", runs=tmp_path)
@@ -164,7 +169,7 @@ def test_a_node_shows_the_numbers_of_the_graph(page: Page) -> None:
     table = test.dataframe[0].value.set_index("")
     assert table.loc["norm", "value"] == "5"
     assert table.loc["norm", "upstream gradient"] == "2.24"
-    assert "The chain rule from the loss to here" in said(test)
+    assert "from sum back to weight: norm 2.24" in said(test)
 
 
 def test_an_edge_shows_the_numbers_of_the_graph(page: Page) -> None:
@@ -172,10 +177,10 @@ def test_an_edge_shows_the_numbers_of_the_graph(page: Page) -> None:
     test = page("graph", run="first", step="0", edge=edge)
     assert "gain **1.41**" in said(test)
     table = test.dataframe[0].value.set_index("")
-    assert table.loc["norm", "downstream gradient"] == "1.41"
+    assert table.loc["norm", "downstream"] == "1.41"
 
 
-@pytest.mark.parametrize("control", ["colour", "depth", "boxes"])
+@pytest.mark.parametrize("control", ["colour", "depth"])
 def test_every_control_of_the_graph_draws_anew(page: Page, control: str) -> None:
     test = page("graph", run="first")
     box = test.selectbox(key=f"choice {control}")
@@ -183,11 +188,27 @@ def test_every_control_of_the_graph_draws_anew(page: Page, control: str) -> None
     assert not test.exception
 
 
-def test_a_scope_can_be_opened_and_left(page: Page) -> None:
-    test = page("graph", run="first", scope="head")
-    assert "inside `head`" in said(test)
-    test.button(key="back to the whole").click().run()
-    assert "inside" not in said(test)
+def test_a_scope_shows_what_comes_back_through_it(page: Page) -> None:
+    test = page("graph", run="first", step="0", scope="head")
+    assert "##### `head`" in said(test)
+    table = test.dataframe[0].value.set_index("")
+    assert table.loc["norm", "upstream gradient"] == "1.41"
+    assert not page("graph", run="first", step="0", scope="no such scope").exception
+
+
+def test_arrows_that_lie_on_each_other_are_listed(page: Page) -> None:
+    test = page("graph", run="first", step="0", line=json.dumps(["weight", "head"]))
+    table = test.dataframe[0].value
+    assert table.to_dict("records") == [
+        {"operand": "weight", "result": "head.mul", "gain": "not computed", "‖downstream‖": "2.24"}
+    ]
+
+
+def test_the_paths_back_to_a_node_are_shown(page: Page) -> None:
+    test = page("graph", run="first", step="0", node="weight", back="Paths")
+    assert not test.exception
+    assert "1 path leads from sum to here" in said(test)
+    assert test.dataframe[-1].value["share"].tolist() == ["100.0 %"]
 
 
 @pytest.mark.parametrize("view", ["curves", "difference", "graphs"])

@@ -64,6 +64,27 @@ def test_what_is_no_number_is_shown_as_itself(tmp_path: Path) -> None:
     assert found.high[0, 0] == 5.0
 
 
+def test_a_tensor_with_both_has_nan_and_inf(tmp_path: Path) -> None:
+    series = (Series("a", "gradient"), Series("b", "gradient"))
+    rows = np.array([statistics([np.nan, np.inf]), statistics([np.inf, 1.0])])
+    recording = recorded(tmp_path / "run", [Step(0, 1.0, {}, series, rows)])
+    found = tracks.rows_of(recording, "gradient", "norm", ("a", "b"), slice(0, 1))
+    assert found.kinds[0].tolist() == [NAN | INFINITE, INFINITE]
+    header, a, b = found.rows()
+    assert dict(zip(header, a, strict=True))["NaN"] is True
+    assert b == (0, 0, "b", "", "", False, False, True)
+
+
+def test_the_gain_of_nothing_is_not_computed(tmp_path: Path) -> None:
+    series = tuple(
+        Series("a", f"{which} gradient", "module") for which in ("upstream", "downstream")
+    )
+    row = statistics([0.0, 0.0])
+    recording = recorded(tmp_path / "run", [Step(0, 1.0, {}, series, np.array([row, row]))])
+    found = tracks.rows_of(recording, "gain", "norm", ("a",), slice(0, 1))
+    assert found.kinds[0].tolist() == [ABSENT]
+
+
 def test_a_spike_of_one_step_survives_any_length(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(tracks, "MOST", 16)
     monkeypatch.setattr(tracks, "CHUNK", 70)

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import base64
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from gradtrace_dashboard.charts.legend import FIRST, STATES, colours, legend
 from gradtrace_dashboard.charts.scales import Scale
-from gradtrace_dashboard.charts.svg import document, line, picture, rect, tag, text
-from gradtrace_dashboard.charts.theme import DIVERGING, Theme, between, palette
+from gradtrace_dashboard.charts.svg import document, picture, text
+from gradtrace_dashboard.charts.theme import DIVERGING, Theme, between
 from gradtrace_dashboard.tracks import INFINITE, NAN, ZERO, Cells
 
-__all__ = ["FIRST", "Heat", "differences", "heat", "levels", "payload", "to_svg"]
+__all__ = ["Heat", "differences", "heat", "levels", "payload", "shares", "to_svg"]
 
-EMPTY, NOTHING, NOT_A_NUMBER, ENDLESS, FIRST = 0, 1, 2, 3, 4
-"""Levels: not computed, zero, NaN, infinite, and the smallest magnitude."""
+EMPTY, NOTHING, NOT_A_NUMBER, ENDLESS = range(FIRST)
+"""The levels of `STATES`."""
 
 SHARES = ("zeros", "saturated")
 """Statistics from 0 to 1, which have no need for a log scale."""
@@ -34,6 +35,8 @@ class Heat:
     scale: Scale
     colours: tuple[str, ...]
     """Of all 256 levels."""
+    states: tuple[str, ...] = STATES
+    """What the first of them mean; those without a name are not explained."""
 
 
 def heat(cells: Cells, *, theme: Theme, statistic: str = "norm", scheme: str = "cividis") -> Heat:
@@ -44,27 +47,26 @@ def heat(cells: Cells, *, theme: Theme, statistic: str = "norm", scheme: str = "
         scale = Scale(0.0, 1.0)
     else:
         scale = Scale.of([_least(low), -_least(-high)], log=True)
-    colours = (theme.absent, theme.zero, theme.nan, theme.infinite, *palette(scheme, 252))
     upper = levels(high, cells.kinds, scale, zero_first=False)
     lower = levels(low, cells.kinds, scale, zero_first=True)
-    return Heat(cells, upper, lower, scale, colours)
+    return Heat(cells, upper, lower, scale, colours(theme, scheme))
 
 
-def differences(cells: Cells, ratios: npt.NDArray[Any], *, theme: Theme) -> Heat:
+def shares(cells: Cells, *, theme: Theme) -> Heat:
+    """Return levels of histograms, on which an empty bin is as the paper."""
+    found = heat(cells, theme=theme)
+    colours = (theme.absent, theme.paper, *found.colours[2:])
+    return replace(found, colours=colours, states=("", "no element", "", ""))
+
+
+def differences(cells: Cells, *, theme: Theme) -> Heat:
     """Return levels of log ratios: white where equal, red where more, blue where less."""
-    finite = ratios[np.isfinite(ratios)]
-    reach = max(1.0, math.ceil(float(np.abs(finite).max()))) if finite.size else 1.0
+    finite = np.abs(cells.high[np.isfinite(cells.high)])
+    reach = max(1.0, math.ceil(float(finite.max(initial=0.0))))
     scale = Scale(-reach, reach)
-    shown = np.full(ratios.shape, np.nan, np.float64)
-    shown[np.isfinite(ratios)] = finite
-    place = (shown + reach) / (2 * reach)
-    found = np.where(np.isfinite(place), FIRST + np.round(np.nan_to_num(place) * 251), EMPTY)
-    codes = found.astype(np.uint8)
-    codes[(cells.kinds & NAN) > 0] = NOT_A_NUMBER
-    codes[np.isinf(ratios) | ((cells.kinds & INFINITE) > 0)] = ENDLESS
-    middle = tuple(between(DIVERGING, index / 251) for index in range(252))
-    colours = (theme.absent, theme.zero, theme.nan, theme.infinite, *middle)
-    return Heat(cells, codes, codes, scale, colours)
+    codes = levels(cells.high, cells.kinds, scale, zero_first=True)
+    ramp = tuple(between(DIVERGING, index / 251) for index in range(252))
+    return Heat(cells, codes, codes, scale, (*colours(theme, "cividis")[:FIRST], *ramp))
 
 
 def _least(values: npt.NDArray[Any]) -> float:
@@ -109,6 +111,8 @@ def payload(found: Heat, **more: Any) -> dict[str, Any]:
         "colours": list(found.colours),
         "scale": [found.scale.low, found.scale.high, found.scale.log],
         "ticks": found.scale.ticks(6),
+        "kinds": base64.b64encode(np.ascontiguousarray(found.cells.kinds.T).tobytes()).decode(),
+        "words": found.states,
         **more,
     }
 
@@ -135,22 +139,8 @@ def to_svg(found: Heat, *, title: str, theme: Theme, low: bool = False) -> str:
         for shift, anchor, step in ends:
             shown = f"step {int(step):,}"
             parts.append(text(shown, x=left + shift, y=top + tall + 16, text_anchor=anchor))
-    parts.append(_legend(found, theme, left, top + tall + 30))
+    parts.append(
+        legend(found.colours, found.scale, theme, found.states, left=left, y=top + tall + 30)
+    )
     label = f"{title}: {len(names)} nodes"
     return document(1000, top + tall + 66, *parts, theme=theme, label=label)
-
-
-def _legend(found: Heat, theme: Theme, left: float, y: float) -> str:
-    parts = []
-    for index in range(63):
-        colour = found.colours[FIRST + 4 * index]
-        parts.append(rect(left + 5 * index, y, 5.4, 10, fill=colour))
-    for place, label in found.scale.ticks(6):
-        x = left + place * 315
-        parts.append(line(x, y + 10, x, y + 14, stroke=theme.grey))
-        parts.append(text(label, x=x, y=y + 26, text_anchor="middle", fill=theme.grey))
-    states = ((theme.zero, "0"), (theme.nan, "NaN or Inf"), (theme.infinite, "infinite"))
-    for index, (colour, label) in enumerate((*states, (theme.absent, "not computed"))):
-        parts.append(rect(left + 345 + 92 * index, y, 12, 12, fill=colour, stroke=theme.grey))
-        parts.append(text(label, x=left + 362 + 92 * index, y=y + 11))
-    return tag("g", *parts)

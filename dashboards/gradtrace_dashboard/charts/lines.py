@@ -14,6 +14,7 @@ from gradtrace_dashboard.charts.axes import Frame
 from gradtrace_dashboard.charts.scales import Scale
 from gradtrace_dashboard.charts.svg import document, line, rect, tag, text
 from gradtrace_dashboard.charts.theme import Theme
+from gradtrace_dashboard.tracks import INFINITE, NAN
 
 __all__ = ["Curve", "curve_of", "lines", "spans_decades", "sparkline"]
 
@@ -23,13 +24,14 @@ PIXELS = 600
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A line: at each place the smallest and the largest number, and where one is not finite."""
+    """A line: at each place the smallest and the largest number, and what is not finite."""
 
     name: str
     x: npt.NDArray[Any]
     low: npt.NDArray[Any]
     high: npt.NDArray[Any]
-    spoilt: npt.NDArray[np.bool_]
+    odd: npt.NDArray[np.uint8]
+    """`NAN`, `INFINITE`, both, or neither."""
 
 
 def curve_of(name: str, steps: npt.NDArray[Any], values: npt.NDArray[Any]) -> Curve:
@@ -42,7 +44,7 @@ def curve_of(name: str, steps: npt.NDArray[Any], values: npt.NDArray[Any]) -> Cu
     count = len(steps)
     if not count:
         empty = np.empty(0)
-        return Curve(name, empty, empty, empty, empty.astype(bool))
+        return Curve(name, empty, empty, empty, empty.astype(np.uint8))
     starts = np.unique(np.arange(min(PIXELS, count)) * count // min(PIXELS, count))
     finite = np.where(np.isfinite(values), values, np.nan)
     return Curve(
@@ -50,7 +52,7 @@ def curve_of(name: str, steps: npt.NDArray[Any], values: npt.NDArray[Any]) -> Cu
         np.asarray(steps)[starts],
         np.fmin.reduceat(finite, starts),
         np.fmax.reduceat(finite, starts),
-        np.logical_or.reduceat(~np.isfinite(values), starts),
+        np.bitwise_or.reduceat(np.isnan(values) * NAN | np.isinf(values) * INFINITE, starts),
     )
 
 
@@ -86,10 +88,8 @@ def lines(
 def _curve(curve: Curve, frame: Frame, colour: str) -> Iterator[str]:
     """Yield the line, and a mark above each place where a number is not finite."""
     run: list[str] = []
-    said = False
-    for x, low, high, spoilt in zip(curve.x, curve.low, curve.high, curve.spoilt, strict=True):
+    for x, low, high in zip(curve.x, curve.low, curve.high, strict=True):
         at = frame.at_x(float(x))
-        assert at is not None
         ends = [frame.at_y(float(low)), frame.at_y(float(high))]
         shown = [each for each in ends if each is not None]
         if shown:
@@ -97,11 +97,9 @@ def _curve(curve: Curve, frame: Frame, colour: str) -> Iterator[str]:
         elif run:
             yield _path(run, colour)
             run = []
-        if spoilt:
-            yield _alarm(at, frame, said=said)
-            said = True
     if run:
         yield _path(run, colour)
+    yield from _alarms(curve, frame)
 
 
 def _path(points: list[str], colour: str) -> str:
@@ -112,11 +110,21 @@ def _path(points: list[str], colour: str) -> str:
     return tag("path", d=joined, fill="none", stroke=colour, stroke_width=1.6)
 
 
-def _alarm(at: float, frame: Frame, *, said: bool) -> str:
-    """Return a mark for what is not finite, with a word at the first."""
-    mark = rect(at - 1.5, frame.top, 3, 5, fill=frame.theme.nan)
-    word = {"fill": frame.theme.nan, "font_size": 11, "font_weight": 600}
-    return mark if said else mark + text("NaN or Inf", x=at + 4, y=frame.top + 17, **word)
+def _alarms(curve: Curve, frame: Frame) -> Iterator[str]:
+    """Yield a mark at each place that is not finite, with a word at the first one of its kind."""
+    theme = frame.theme
+    for row, (bit, word, colour) in enumerate(
+        ((NAN, "NaN", theme.nan), (INFINITE, "Inf", theme.infinite))
+    ):
+        places = [frame.at_x(float(x)) for x in curve.x[(curve.odd & bit) > 0]]
+        y = frame.top + 7 * row
+        yield from (rect(at - 1.5, y, 3, 6, fill=colour) for at in places if at is not None)
+        if places and places[0] is not None:
+            x = min(places[0] + 4, frame.width - frame.right - 60)
+            first = f"{word} from step {int(curve.x[(curve.odd & bit) > 0][0]):,}"
+            y = frame.top + 28 + 15 * row
+            yield rect(x, y - 8, 8, 8, fill=colour)
+            yield text(first, x=x + 12, y=y, font_size=11, font_weight=600)
 
 
 def _legend(curves: Sequence[Curve], frame: Frame) -> str:

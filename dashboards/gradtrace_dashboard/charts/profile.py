@@ -29,7 +29,7 @@ def profile(
     """
     known = [abs(v) for values in series.values() for v in values if v is not None]
     scale = Scale.of(known, log=log)
-    width, left, top, bottom = 290.0, 30.0, 44.0, 62.0
+    width, left, top, bottom = 256.0, 30.0, 44.0, 62.0
     across, down = width - left - 20, height - top - bottom
     parts = [text(title, x=left, y=17, font_weight=600, font_size=13)]
     for place, label in scale.ticks(4):
@@ -42,7 +42,7 @@ def profile(
         parts.append(tag("circle", cx=x + 5, cy=32, r=4, fill=colour))
         parts.append(text(name, x=x + 14, y=36, fill=theme.grey))
         parts += _dots(nodes, values, scale, colour, (left, top, across, down), theme)
-    return document(width, height, *parts, theme=theme, label=title)
+    return document(width, height, *parts, theme=theme, label=title, fixed=True)
 
 
 def _dots(

@@ -52,9 +52,14 @@ class Scale:
         if self.log:
             return self._powers(count)
         step = _round((self.high - self.low) / max(count, 1))
-        first = math.ceil(self.low / step)
-        values = [index * step for index in range(first, math.floor(self.high / step) + 1)]
+        values = self._multiples(step)
+        if len(values) < 2:
+            values = self._multiples(_round(step / 4))
         return [((v - self.low) / (self.high - self.low), compact(v)) for v in values]
+
+    def _multiples(self, step: float) -> list[float]:
+        first, last = math.ceil(self.low / step), math.floor(self.high / step)
+        return [index * step for index in range(first, last + 1)]
 
     def _powers(self, count: int) -> list[tuple[float, str]]:
         low, high = math.log10(self.low), math.log10(self.high)

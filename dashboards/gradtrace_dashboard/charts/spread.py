@@ -30,8 +30,8 @@ def spread(found: Histograms) -> Cells:
 def _bin(found: Histograms, index: int) -> str:
     """Return the name of a bin by its lower edge, a power of two."""
     if index == 0:
-        return f"below {found.edges[0]:.1e}"
-    return f"from {found.edges[index - 1]:.2g}"
+        return f"< {found.edges[0]:.1e}"
+    return f"≥ {found.edges[index - 1]:.2g}"
 
 
 def _empty() -> Cells:

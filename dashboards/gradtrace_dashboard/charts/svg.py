@@ -48,14 +48,17 @@ def rect(x: float, y: float, width: float, height: float, *children: str, **more
     return tag("rect", *children, x=x, y=y, width=width, height=height, **more)
 
 
-def document(width: float, height: float, *children: str, theme: Theme, label: str) -> str:
-    """Return a whole drawing, which says in words what it shows."""
+def document(
+    width: float, height: float, *children: str, theme: Theme, label: str, fixed: bool = False
+) -> str:
+    """Return a whole drawing, which says in words what it shows; `fixed` ones do not grow."""
     return tag(
         "svg",
         tag("title", escape(label)),
         *children,
         xmlns="http://www.w3.org/2000/svg",
         viewBox=f"0 0 {_short(width)} {_short(height)}",
+        width=width if fixed else None,
         font_family=FONT,
         font_size=12,
         fill=theme.ink,

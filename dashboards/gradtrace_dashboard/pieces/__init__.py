@@ -1,18 +1,24 @@
 """Small pieces of the page that are drawn in the browser, and tell what was clicked.
 
-Their JavaScript and CSS are the files beside this one. A drawing comes as SVG in which every
-label is escaped already; names of nodes go to a canvas or into text, never into HTML.
+Their JavaScript and CSS are the files beside this one; the diagram of a graph is drawn by the
+program of gradtrace's interactive page. A drawing comes as SVG in which every label is escaped
+already; names of nodes go to a canvas or into text, never into HTML.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
+from importlib.resources import files
 from typing import Any
 
 import streamlit as st
 
+from gradtrace.render import interactive
+
 __all__ = ["diagram", "drawing", "heatmap"]
+
+STAGE = ("layered.js", "scene.js", "words.js", "hands.js", "stage.js")
+"""The part of the interactive page that draws a graph."""
 
 
 def drawing(svg: str, *, key: str, read: dict[str, Any] | None = None) -> None:
@@ -22,14 +28,16 @@ def drawing(svg: str, *, key: str, read: dict[str, Any] | None = None) -> None:
 
 def heatmap(data: dict[str, Any], *, key: str) -> dict[str, Any] | None:
     """Show a heat map; return the cell that was just clicked, or reached by keys and entered."""
-    found = _piece("heatmap")(data=data, key=key, height="content", on_picked_change=_nothing)
-    picked: dict[str, Any] | None = found.get("picked")
-    return picked
+    return _picked("heatmap", data, key)
 
 
 def diagram(data: dict[str, Any], *, key: str) -> dict[str, Any] | None:
-    """Show a graph that can be panned, zoomed and searched; return what was just clicked."""
-    found = _piece("diagram")(data=data, key=key, height="content", on_picked_change=_nothing)
+    """Show a graph; return what was just clicked, with the scopes that are not as at first."""
+    return _picked("diagram", data, key)
+
+
+def _picked(name: str, data: dict[str, Any], key: str) -> dict[str, Any] | None:
+    found = _piece(name)(data=data, key=key, height="content", on_picked_change=_nothing)
     picked: dict[str, Any] | None = found.get("picked")
     return picked
 
@@ -40,13 +48,21 @@ def _nothing() -> None:
 
 def _piece(name: str) -> Any:
     return st.components.v2.component(
-        f"gradtrace_{name}",
-        html='<div class="piece"></div>',
-        js=_file(name, "js"),
-        css=_file(name, "css"),
+        f"gradtrace_{name}", html='<div class="piece"></div>', js=_program(name), css=_style(name)
     )
 
 
 @cache
-def _file(name: str, ending: str) -> str:
-    return Path(__file__).with_name(f"{name}.{ending}").read_text(encoding="utf-8")
+def _program(name: str) -> str:
+    stage = [_text(interactive.__name__, each) for each in STAGE] if name == "diagram" else []
+    return "\n".join([*stage, _text(__name__, f"{name}.js")])
+
+
+@cache
+def _style(name: str) -> str:
+    page = _text(interactive.__name__, "page.css") if name == "diagram" else ""
+    return page.replace(":root", ".piece") + _text(__name__, f"{name}.css")
+
+
+def _text(package: str, name: str) -> str:
+    return files(package).joinpath(name).read_text(encoding="utf-8")

@@ -3,7 +3,8 @@
 // Names are drawn by fillText, so that none of them can become HTML.
 
 const WIDEST = 168, RIGHT = 8, TOP = 44, BOTTOM = 62;
-const EMPTY = 0, WORDS = ["not computed", "0", "NaN or Inf", "infinite"];
+const EMPTY = 0, FIRST = 4; // levels: of nothing computed, of the smallest magnitude
+const KINDS = [[2, 1], [4, 2], [8, 3], [16, 0]]; // what else is in a cell: its bit, and its level
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".piece");
@@ -12,6 +13,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   view.levels = bytes(data.low_first ? data.low : data.high);
   view.lows = bytes(data.low);
   view.highs = bytes(data.high);
+  view.kinds = bytes(data.kinds);
   view.image = painted(view);
   draw(view);
 }
@@ -66,7 +68,7 @@ function draw(view) {
   pen.font = "11px " + getComputedStyle(root).fontFamily;
   const names = data.rows.map((name) => pen.measureText(name).width + 12);
   const left = Math.min(WIDEST, Math.max(40, ...names));
-  pen.fillStyle = data.ink.text;
+  pen.fillStyle = data.inks.ink;
   pen.textBaseline = "top";
   pen.font = "600 13px " + getComputedStyle(root).fontFamily;
   pen.fillText(data.title, left, 8);
@@ -95,7 +97,7 @@ function hatch({ data, levels, box }, pen) {
     }
   pen.clip();
   pen.beginPath();
-  pen.strokeStyle = data.ink.paper;
+  pen.strokeStyle = data.inks.paper;
   pen.globalAlpha = 0.55;
   for (let x = left - height; x < left + width; x += 6) {
     pen.moveTo(x, top + height);
@@ -111,10 +113,10 @@ function labels({ data, box }, pen) {
   const every = Math.max(1, Math.ceil(12 / each));
   pen.textAlign = "right";
   pen.textBaseline = "middle";
-  pen.fillStyle = data.ink.text;
+  pen.fillStyle = data.inks.ink;
   for (let row = 0; row < data.rows.length; row += every)
     pen.fillText(short(pen, data.rows[row]), left - 6, top + (row + 0.5) * each);
-  pen.fillStyle = data.ink.grey;
+  pen.fillStyle = data.inks.grey;
   pen.textBaseline = "top";
   const count = Math.max(2, Math.floor(width / 130));
   for (let index = 0; index <= count && data.first.length; index++) {
@@ -136,7 +138,7 @@ function short(pen, name) {
 function marks({ data, box, cursor }, pen) {
   const [left, top, width, height] = box;
   const columns = data.first.length, rows = data.rows.length;
-  for (const [step, colour, dash] of [[data.other, data.ink.other, [4, 3]], [data.step, data.ink.mark, []]]) {
+  for (const [step, colour, dash] of [[data.other, data.inks.other, [4, 3]], [data.step, data.inks.mark, []]]) {
     const column = column_of(data, step);
     if (column === null) continue;
     pen.strokeStyle = colour;
@@ -150,11 +152,11 @@ function marks({ data, box, cursor }, pen) {
   }
   const row = cursor ? cursor.row : data.rows.indexOf(data.node);
   if (row < 0 || !rows) return;
-  pen.strokeStyle = data.ink.text;
+  pen.strokeStyle = data.inks.ink;
   pen.lineWidth = 1.5;
   pen.strokeRect(left, top + row * height / rows, width, height / rows);
   if (!cursor) return;
-  pen.fillStyle = data.ink.text;
+  pen.fillStyle = data.inks.ink;
   pen.fillRect(left + cursor.column * width / columns - 1, top + row * height / rows, 3, height / rows);
 }
 
@@ -167,23 +169,26 @@ function column_of(data, step) {
 function legend({ data, box }, pen) {
   const [left, top, , height] = box;
   const y = top + height + 24;
-  for (let level = 4; level < 256; level++) {
+  for (let level = FIRST; level < 256; level++) {
     pen.fillStyle = data.colours[level];
-    pen.fillRect(left + level - 4, y, 1.5, 10);
+    pen.fillRect(left + level - FIRST, y, 1.5, 10);
   }
-  pen.fillStyle = data.ink.grey;
+  pen.fillStyle = data.inks.grey;
   pen.textAlign = "center";
   pen.textBaseline = "top";
   for (const [place, label] of data.ticks) pen.fillText(label, left + place * 252, y + 13);
   let x = left + 280;
   pen.textAlign = "left";
   pen.textBaseline = "middle";
-  for (const level of [1, 2, 3, 0]) {
+  for (const level of [1, 2, 3, 0].filter((each) => data.words[each])) {
     pen.fillStyle = data.colours[level];
     pen.fillRect(x, y, 12, 12);
-    pen.fillStyle = data.ink.text;
-    pen.fillText(WORDS[level], x + 17, y + 7);
-    x += 30 + pen.measureText(WORDS[level]).width;
+    pen.strokeStyle = data.inks.grey;
+    pen.lineWidth = 0.5;
+    pen.strokeRect(x, y, 12, 12);
+    pen.fillStyle = data.inks.ink;
+    pen.fillText(data.words[level], x + 17, y + 7);
+    x += 30 + pen.measureText(data.words[level]).width;
   }
 }
 
@@ -210,20 +215,21 @@ function point(view, event) {
   if (cell) say(view, cell, event.offsetX, event.offsetY);
 }
 
-function say({ data, tip, root, highs, lows }, { row, column }, x, y) {
+function say({ data, tip, root, highs, lows, kinds }, { row, column }, x, y) {
   const index = row * data.first.length + column;
   const [first, last] = [data.first[column], data.last[column]];
   const steps = first === last ? `step ${first}` : `steps ${first} to ${last}`;
-  const [low, high] = [worded(data, lows[index]), worded(data, highs[index])];
-  tip.textContent = `${data.rows[row]}\n${steps}\n${low === high ? low : `${low} to ${high}`}`;
+  const numbers = [...new Set([lows[index], highs[index]].filter((level) => level >= FIRST))];
+  const other = KINDS.filter(([bit]) => kinds[index] & bit).map(([, level]) => data.words[level]);
+  const found = [numbers.map((level) => number(data, level)).join(" to "), ...other].filter(Boolean);
+  tip.textContent = `${data.rows[row]}\n${steps}\n${found.join(", ")}`;
   tip.style.display = "block";
   tip.style.left = `${Math.min(x + 14, root.clientWidth - tip.offsetWidth - 4)}px`;
   tip.style.top = `${y + 14}px`;
 }
 
-function worded({ scale: [low, high, log] }, level) {
-  if (level < 4) return WORDS[level];
-  const place = (level - 4) / 251;
+function number({ scale: [low, high, log] }, level) {
+  const place = (level - FIRST) / 251;
   const value = log ? low * (high / low) ** place : low + place * (high - low);
   return `≈ ${value.toPrecision(2)}`;
 }

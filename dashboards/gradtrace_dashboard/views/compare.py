@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,10 @@ import streamlit as st
 import gradtrace
 from gradtrace.errors import GradtraceError
 from gradtrace.render.numbers import number
-from gradtrace_dashboard import address, common, data
-from gradtrace_dashboard.charts.heat import differences, payload, to_svg
-from gradtrace_dashboard.charts.lines import Curve, curve_of, lines, spans_decades
-from gradtrace_dashboard.pieces import heatmap
-from gradtrace_dashboard.tracks import INFINITE, NAN, NUMBER, TOTAL, Cells, rows_of
+from gradtrace_dashboard import address, common, curves, data
+from gradtrace_dashboard.charts.heat import differences, to_svg
+from gradtrace_dashboard.charts.lines import lines, spans_decades
+from gradtrace_dashboard.tracks import ABSENT, INFINITE, NAN, NUMBER, ZERO, Bits, Cells, rows_of
 from gradtrace_dashboard.words import first_quantity, label_of
 
 __all__ = ["aligned", "show"]
@@ -32,39 +31,28 @@ def show() -> None:
     if not every:
         common.nothing_yet(data.root())
         return
-    names = address.picks("Runs", list(every), name="runs", default=list(every)[:2])
+    left, right = st.columns([2.6, 1])
+    with left:
+        names = address.picks("Runs", list(every), name="runs", default=list(every)[:2])
+    view = address.segments("Show", tuple(VIEWS), name="view", within=right)
     chosen = [every[name] for name in names]
     if not chosen:
         st.info("Choose two runs or more, or one of which to compare steps.")
         return
     live = any(run.state == "training" for run in chosen)
-    views = ("curves", "difference", "graphs")
-    view = address.pick("Show", views, name="view")
-    parts = {"curves": _curves, "difference": _difference, "graphs": _graphs}
-    common.follow(lambda: parts[view](chosen), live=live and view != "graphs")
+    common.follow(lambda: VIEWS[view](chosen), live=live and view != "graphs")
 
 
 def _curves(runs: list[data.Run]) -> None:
-    theme = common.theme()
-    losses = [
-        curve_of(run.name, *found)
-        for run in runs
-        if (found := data.scalars(run.path).get("loss")) is not None
-    ]
-    norms = [_total(run) for run in runs if "gradient" in data.quantities(run.path)]
-    for title, curves, log in (
+    losses = [each for run in runs for each in curves.loss(run)]
+    norms = [each for run in runs for each in curves.total(run)]
+    for title, found, log in (
         ("Loss", losses, spans_decades(losses)),
         ("Norm of the whole gradient", norms, True),
     ):
-        svg, read = lines(curves, title=title, theme=theme, log=log, height=250)
+        svg, read = lines(found, title=title, theme=common.theme(), log=log, height=250)
         name = title.lower().replace(" ", "-")
-        common.chart(svg, key=title, name=name, read=read)
-
-
-def _total(run: data.Run) -> Curve:
-    found, _ = data.cells(run.path, "gradient", TOTAL)
-    spoilt = (found.kinds[:, 0] & NAN) > 0
-    return Curve(run.name, found.first, found.low[:, 0], found.high[:, 0], spoilt)
+        common.chart(svg, key=title, name=name, read=read, rows=partial(curves.rows, found))
 
 
 def _difference(runs: list[data.Run]) -> None:
@@ -73,26 +61,21 @@ def _difference(runs: list[data.Run]) -> None:
     shared = set(data.quantities(first.path)) & set(data.quantities(second.path))
     quantity = address.pick("Quantity", first_quantity(tuple(shared)), name="quantity")
     base, title, than = _base(first, second, quantity)
-    cells, ratios = aligned(base, data.cells(second.path, quantity)[0])
+    cells = aligned(base, data.cells(second.path, quantity)[0])
     if not cells.nodes or not len(cells.first):
         st.info("The two runs have no node of the same name at the same steps.")
         return
     theme = common.theme()
-    found = differences(cells, ratios, theme=theme)
-    inks = {"text": theme.ink, "grey": theme.grey, "paper": theme.paper}
+    found = differences(cells, theme=theme)
     height = int(min(max(15 * len(cells.nodes) + 106, 260), 480))
-    shown = payload(found, title=title, height=height, step=None, other=None, node=None)
-    ink = {**inks, "mark": theme.mark, "other": theme.other}
-    picked = heatmap({**shown, "low_first": False, "ink": ink}, key="difference")
-    st.caption(f"Red is larger than {common.plain(than)}, blue smaller, by powers of ten.")
+    picked = common.heatmap(found, title=title, height=height, key="difference")
+    where = common.plain(than)
+    st.caption(f"Red is larger than {where}, blue smaller, by powers of ten; Inf was 0 {where}.")
     common.take_away(
         key="difference files",
         name="difference",
         svg=lambda: to_svg(found, title=title, theme=theme),
-        rows=lambda: [
-            ("step", *cells.nodes),
-            *((int(s), *row) for s, row in zip(cells.first, ratios.tolist(), strict=True)),
-        ],
+        rows=cells.rows,
     )
     if picked and not picked.get("stay"):
         address.go("layer", run=second.name, node=picked["node"], step=picked["step"])
@@ -115,26 +98,37 @@ def _base(first: data.Run, second: data.Run, quantity: str) -> tuple[Cells, str,
     return base, f"log10 of {quantity} / that at step {step:,}", f"at step {step:,}"
 
 
-def aligned(a: Cells, b: Cells) -> tuple[Cells, npt.NDArray[np.float64]]:
-    """Return cells of the nodes and steps that both have, and log10 of b / a in each."""
+def aligned(a: Cells, b: Cells) -> Cells:
+    """Return log10 of b / a for the nodes and steps that both have.
+
+    Where b is 0, or a is, or one of them is not finite, the cell says so instead.
+    """
     shared = [node for node in a.nodes if node in set(b.nodes)]
-    nodes = tuple(map(label_of, shared))
-    a = a.of({label_of(node): [a.nodes.index(node)] for node in shared})
-    b = b.of({label_of(node): [b.nodes.index(node)] for node in shared})
-    if not nodes or not len(a.first) or not len(b.first):
-        return a, np.empty((0, len(nodes)))
+    a, b = (each.of({label_of(n): [each.nodes.index(n)] for n in shared}) for each in (a, b))
+    if not shared or not len(a.first) or not len(b.first):
+        return Cells(b.first[:0], b.last[:0], b.nodes, b.low[:0], b.high[:0], b.kinds[:0])
     end = min(int(a.last[-1]), int(b.last[-1]))
     rows = min(COLUMNS, len(b.first))
     marks = np.unique(np.linspace(min(a.first[0], b.first[0]), end, rows).astype(np.int64))
-    at_a = np.clip(np.searchsorted(a.last, marks), 0, len(a.last) - 1)
-    at_b = np.clip(np.searchsorted(b.last, marks), 0, len(b.last) - 1)
+    below, above = (_at(each, marks) for each in (a, b))
     with np.errstate(all="ignore"):
-        ratios = np.log10(np.abs(b.high[at_b]).astype(float) / np.abs(a.high[at_a]))
-    kinds = a.kinds[at_a] | b.kinds[at_b]
-    spoilt = kinds & (NAN | INFINITE)
-    kinds = np.where(spoilt > 0, spoilt, NUMBER).astype(np.uint8)
-    high = np.where(np.isfinite(ratios), ratios, math.nan).astype(np.float32)
-    return Cells(marks, marks, nodes, high, high, kinds), ratios
+        ratios = np.log10(np.abs(above[0]) / np.abs(below[0]))
+    ratios[(above[0] == 0) & (below[0] == 0)] = 0.0
+    kinds = np.full(ratios.shape, NUMBER, np.uint8)
+    kinds[np.isnan(ratios)] = ABSENT
+    kinds[ratios == -np.inf] = ZERO
+    kinds[ratios == np.inf] = INFINITE
+    spoilt = (below[1] | above[1]) & (NAN | INFINITE)
+    kinds = np.where(spoilt > 0, spoilt, kinds)
+    shown = np.where(kinds == NUMBER, ratios, np.nan).astype(np.float32)
+    return Cells(marks, marks, b.nodes, shown, shown, kinds)
+
+
+def _at(cells: Cells, steps: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float64], Bits]:
+    """Return the largest number at some steps, 0 where that is all there is; and what else is."""
+    rows = np.clip(np.searchsorted(cells.last, steps), 0, len(cells.last) - 1)
+    kinds = cells.kinds[rows]
+    return np.where(kinds == ZERO, 0.0, cells.high[rows].astype(np.float64)), kinds
 
 
 def _graphs(runs: list[data.Run]) -> None:
@@ -185,6 +179,9 @@ def _said(found: gradtrace.Difference) -> None:
         name="diff",
         rows=lambda: [tuple(rows[0]), *(tuple(row.values()) for row in rows)] if rows else [],
     )
+
+
+VIEWS = {"curves": _curves, "difference": _difference, "graphs": _graphs}
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import streamlit as st
 
 from gradtrace.errors import GradtraceError
 from gradtrace_dashboard import common, data, found, graphs
+from gradtrace_dashboard.words import counted
 
 __all__ = ["show"]
 
@@ -20,7 +21,8 @@ __all__ = ["show"]
 def show() -> None:
     """Show the page."""
     st.title("Open a file")
-    given = st.file_uploader("A graph that graph.save() wrote", key="graph file")
+    first, *others = st.columns([3, 1.2, 1.2])
+    given = first.file_uploader("A graph that graph.save() wrote", key="graph file")
     if given is None:
         st.caption("The file is read on this machine, and goes nowhere else.")
         return
@@ -31,9 +33,9 @@ def show() -> None:
         message = str(error).replace(str(path), given.name)
         st.error(common.plain(message))
         return
-    edges = graph.number_of_edges()
-    st.caption(common.plain(f"{given.name}: {len(graph):,} nodes, {edges:,} edges"))
-    graphs.explore(path, name=given.name)
+    size = f"{counted(len(graph), 'node')}, {counted(graph.number_of_edges(), 'edge')}"
+    st.caption(common.plain(f"{given.name}: {size}"))
+    graphs.explore(path, name=Path(given.name).stem, within=others)
     entries = found.of_graph(path)
     if entries:
         st.subheader("Diagnosis")

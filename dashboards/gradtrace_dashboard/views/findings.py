@@ -8,8 +8,6 @@ from gradtrace_dashboard import address, common, data, found
 
 __all__ = ["show"]
 
-EACH_PAGE = 40
-
 
 def show() -> None:
     """Show the page."""
@@ -41,9 +39,7 @@ def _body(run: data.Run, severity: str, names: str, snapshots: bool) -> None:
         return
     counts = {each: sum(e.severity == each for e in entries) for each in found.SIGNS}
     st.caption(" · ".join(f"{found.SIGNS[each]}: {count}" for each, count in counts.items()))
-    found.table(found.sorted_entries(wanted)[:EACH_PAGE], run=run.name, key="findings")
-    if len(wanted) > EACH_PAGE:
-        st.caption(f"{len(wanted) - EACH_PAGE} more are not shown; filter by rule or node.")
+    found.table(wanted, run=run.name, key="findings")
     rows = [("severity", "rule", "node", "first step", "last step", "cause", "remedy")]
     rows += [
         (e.severity, e.rule, e.node or "", str(e.first), str(e.last), e.cause, e.remedy)

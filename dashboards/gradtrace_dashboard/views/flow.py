@@ -11,12 +11,11 @@ import numpy.typing as npt
 import streamlit as st
 
 from gradtrace_dashboard import address, common, data
-from gradtrace_dashboard.charts.heat import Heat, heat, payload, to_svg
+from gradtrace_dashboard.charts.heat import Heat, heat, to_svg
 from gradtrace_dashboard.charts.profile import profile
 from gradtrace_dashboard.flow import View, arranged, choose
-from gradtrace_dashboard.pieces import drawing, heatmap
 from gradtrace_dashboard.tracks import ABSENT, INFINITE, NAN, ZERO, Cells, rows_of
-from gradtrace_dashboard.words import first_quantity
+from gradtrace_dashboard.words import counted, first_quantity
 
 __all__ = ["show"]
 
@@ -79,7 +78,8 @@ def _body(run: data.Run, view: View, ticking: bool, playing: bool) -> None:
         data.AHEAD.read(run.path, first_quantity(data.quantities(run.path)))
     last = f"up to step {int(steps[-1]):,}" if complete else "reading the rest of the run …"
     hint = "Click a cell to open the layer, Shift-click to choose its step."
-    st.caption(f"{len(shown.nodes)} nodes × {len(steps):,} steps, {last}. {hint}")
+    size = f"{counted(len(shown.nodes), 'node')} × {counted(len(steps), 'step')}"
+    st.caption(f"{size}, {last}. {hint}")
 
 
 def _over(run: data.Run) -> bool:
@@ -118,25 +118,21 @@ def _advance(options: list[int]) -> None:
 
 def _map(found: Heat, view: View, step: int, other: int | None, name: str) -> None:
     theme = common.theme()
-    inks = {"text": theme.ink, "grey": theme.grey, "paper": theme.paper}
-    picked = heatmap(
-        payload(
-            found,
-            title=view.title,
-            height=_height(len(found.cells.nodes)),
-            low_first=view.low,
-            step=step,
-            other=other,
-            node=address.read("node"),
-            ink={**inks, "mark": theme.mark, "other": theme.other},
-        ),
+    picked = common.heatmap(
+        found,
+        title=view.title,
+        height=_height(len(found.cells.nodes)),
+        low_first=view.low,
+        step=step,
+        other=other,
+        node=address.read("node"),
         key="flow map",
     )
     common.take_away(
         key="flow",
         name=f"{name}-{view.quantity}".replace("/", "-").replace(" ", "-"),
         svg=lambda: to_svg(found, title=view.title, theme=theme, low=view.low),
-        rows=lambda: _rows(found.cells),
+        rows=found.cells.rows,
     )
     if picked:
         if picked.get("stay") or view.grouping != "nothing":
@@ -163,13 +159,8 @@ def _profile(
     height = _height(len(nodes))
     title = f"{view.quantity} over depth"
     svg = profile(nodes, series, title=title, theme=theme, log=log, height=height)
-    drawing(svg, key="profile")
-    common.take_away(
-        key="profile files",
-        name="profile",
-        svg=lambda: svg,
-        rows=lambda: [("node", *series), *zip(nodes, *series.values(), strict=True)],
-    )
+    rows = [("node", *series), *zip(nodes, *series.values(), strict=True)]
+    common.chart(svg, key="profile", name="profile", rows=lambda: rows)
 
 
 @lru_cache(maxsize=256)
@@ -194,23 +185,6 @@ def _values(cells: Cells, nodes: tuple[str, ...]) -> list[float | None]:
             found.append(0.0 if kind & ZERO else None)
             assert kind & (ZERO | ABSENT)
     return found
-
-
-def _rows(cells: Cells) -> list[tuple[object, ...]]:
-    rows: list[tuple[object, ...]] = [
-        ("first step", "last step", "node", "smallest", "largest", "zero", "NaN", "Inf")
-    ]
-    for row, (first, last) in enumerate(zip(cells.first, cells.last, strict=True)):
-        for column, node in enumerate(cells.nodes):
-            kind = int(cells.kinds[row, column])
-            marks = [bool(kind & each) for each in (ZERO, NAN, INFINITE)]
-            low, high = float(cells.low[row, column]), float(cells.high[row, column])
-            rows.append((int(first), int(last), node, _cell(low), _cell(high), *marks))
-    return rows
-
-
-def _cell(value: float) -> object:
-    return "" if math.isnan(value) else value
 
 
 if __name__ == "__main__":

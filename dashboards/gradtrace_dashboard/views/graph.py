@@ -19,9 +19,11 @@ def show() -> None:
         st.info("No step of this run was traced whole; `snapshots_every=` of record() does that.")
         return
     steps = sorted(snapshots)
-    step = address.number("Traced step", steps, name="step", default=steps[-1])
+    first, *others = st.columns([3, 1.2, 1.2], vertical_alignment="bottom")
+    with first:
+        step = address.number("Traced step", steps, name="step", default=steps[-1])
     try:
-        graphs.explore(snapshots[step], name=f"{run.name} {step}")
+        graphs.explore(snapshots[step], name=f"{run.name}-{step}", within=others)
     except (GradtraceError, OSError) as error:
         st.error(common.plain(str(error)))
     if run.state == "training":

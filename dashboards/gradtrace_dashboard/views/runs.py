@@ -6,13 +6,11 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
 from gradtrace.render.numbers import number
-from gradtrace_dashboard import address, common, data
-from gradtrace_dashboard.charts.lines import Curve, curve_of, lines, spans_decades, sparkline
-from gradtrace_dashboard.tracks import NAN, TOTAL
+from gradtrace_dashboard import address, common, curves, data
+from gradtrace_dashboard.charts.lines import lines, spans_decades, sparkline
 
 __all__ = ["show"]
 
@@ -72,7 +70,7 @@ def _open(names: list[str]) -> None:
 
 def _row(run: data.Run) -> dict[str, Any]:
     losses = data.scalars(run.path).get("loss")
-    total = _total(run)
+    total = curves.total(run)
     began = datetime.fromtimestamp(run.started).strftime("%Y-%m-%d %H:%M") if run.started else ""
     return {
         "Run": run.name,
@@ -80,50 +78,30 @@ def _row(run: data.Run) -> dict[str, Any]:
         "Steps": run.steps,
         "Loss": "" if run.loss is None else number(run.loss),
         "Loss curve": sparkline(losses[1]) if losses else [],
-        "Gradient norm": sparkline(total.high) if total else [],
+        "Gradient norm": sparkline(total[0].high) if total else [],
         "Findings": run.findings,
         "Began": began,
     }
-
-
-def _total(run: data.Run) -> Curve | None:
-    if "gradient" not in data.quantities(run.path):
-        return None
-    found, _ = data.cells(run.path, "gradient", TOTAL, patience=0.1)
-    spoilt = (found.kinds[:, 0] & NAN) > 0
-    return Curve(run.name, found.first, found.low[:, 0], found.high[:, 0], spoilt)
 
 
 def _curves(runs: list[data.Run]) -> None:
     """Draw loss and gradient norm of the chosen runs, of the newest if none is chosen."""
     wanted = address.read("runs").split("|")
     chosen = [run for run in runs if run.name in wanted] or runs[:1]
-    losses = [
-        curve_of(run.name, *found)
-        for run in chosen
-        if (found := data.scalars(run.path).get("loss")) is not None
-    ]
-    norms = [curve for run in chosen if (curve := _total(run)) is not None and len(curve.x)]
+    losses = [each for run in chosen for each in curves.loss(run)]
+    norms = [each for run in chosen for each in curves.total(run)]
     theme = common.theme()
     left, right = st.columns(2)
-    for place, curves, title, log in (
+    for place, found, title, log in (
         (left, losses, "Loss", spans_decades(losses)),
         (right, norms, "Norm of the whole gradient", True),
     ):
-        if not curves:
+        if not found:
             continue
         with place:
-            svg, read = lines(curves, title=title, theme=theme, log=log, width=560, height=270)
+            svg, read = lines(found, title=title, theme=theme, log=log, width=560, height=270)
             name = title.lower().replace(" ", "-")
-            common.chart(svg, key=title, name=name, read=read, rows=partial(_rows, curves))
-
-
-def _rows(curves: list[Curve]) -> list[tuple[object, ...]]:
-    rows: list[tuple[object, ...]] = [("run", "step", "smallest", "largest")]
-    for curve in curves:
-        numbers = np.stack([curve.low, curve.high], axis=1).tolist()
-        rows += [(curve.name, int(x), *pair) for x, pair in zip(curve.x, numbers, strict=True)]
-    return rows
+            common.chart(svg, key=title, name=name, read=read, rows=partial(curves.rows, found))
 
 
 if __name__ == "__main__":
