@@ -111,14 +111,23 @@ class _Artist:
                 tails[operand] = self.leaf(operand, node)
             arrows.append((tails[operand] if operand in tails else self.number[operand], edge))
         folded = folded_calls(data)
+        place = self.place(node)
         if crowd and not folded:
             text = f"… {len(crowd):,} leaves not drawn …"
-            arrows.append((self.add(Box(None, {}, place_of(data), text=text)), None))
+            arrows.append((self.add(Box(None, {}, place, text=text)), None))
         if self.omission is not None and self.touches_omitted(node):
             arrows.append((self.omission, None))
         hidden = len(crowd) if folded else 0
-        self.number[node] = self.add(Box(node, data, place_of(data), hidden=hidden))
+        self.number[node] = self.add(Box(node, data, place, hidden=hidden))
         self.drawing.arrows += _bundled(arrows, self.number[node], self.parallel)
+
+    def place(self, node: str) -> Place:
+        """Return where a call belongs, or an item: where the call belongs whose result it is of."""
+        own = place_of(self.graph.nodes[node])
+        if self.graph.nodes[node]["kind"] != "item":
+            return own
+        call = next(iter(self.graph.predecessors(node)), node)
+        return place_of(self.graph.nodes[call])._replace(run=own.run)
 
     def has_no_room(self, leaf: str, call: str, drawn: int) -> bool:
         """Tell whether a leaf is only counted: one of a crowd, or of the many of a fold."""

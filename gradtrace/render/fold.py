@@ -11,10 +11,13 @@ from gradtrace.render.boxes import PARALLEL, calls_of, draw_boxes
 from gradtrace.render.pieces import Drawing, folded_calls
 from gradtrace.render.repeats import fold_repeats
 
-__all__ = ["LIMIT_NODES", "fold"]
+__all__ = ["ADVICE", "LIMIT_NODES", "fold"]
 
 LIMIT_NODES = 200
 """Boxes up to which a figure is drawn unfolded; laid out in well under a second."""
+
+ADVICE = " A larger limit_nodes= draws more."
+"""What a note ends with, where there is room for more."""
 
 EFFORT = 12
 """Places that a layout may order for each box of the limit: long arrows cost more than boxes."""
@@ -56,8 +59,7 @@ def fold(
     total = len(calls_of(coarsest))
     drawing = draw_boxes(coarsest, ends=ends, parallel=parallel)
     note = (
-        f"Of {total:,} calls the first {ends:,} and the last {ends:,} are drawn; "
-        "a larger limit_nodes= draws more."
+        f"Of {total:,} calls the first {ends:,} and the last {ends:,} are drawn.{ADVICE}"
     )
     inside = _folded_calls(coarsest)
     if inside:
@@ -115,5 +117,5 @@ def _folding_note(graph: nx.MultiDiGraph[str], level: int | None, *, asked: bool
     if not inside:
         return None
     where = f"Folded at depth {level}" if level else "Folded"
-    more = "" if asked else " A larger limit_nodes= draws more."
+    more = "" if asked else ADVICE
     return f"{where}: {inside:,} calls are inside folded boxes.{more}"

@@ -121,8 +121,10 @@ def _measures(word: str, data: Mapping[str, Any], key: str) -> list[Row]:
     row = _measured(word, data[key])
     repeated = [_measured(word, each[key]) for each in data.get("repeated", ())]
     last = repeated[-1] if repeated else row
-    if len({each.text for each in repeated}) < 2 or "," in row.text + last.text:
+    if len({each.text for each in repeated}) < 2:
         return [row]
+    if "," in row.text + last.text:
+        return []  # the items of the call, which follow it, say more
     role = "alarm" if any(each.role == "alarm" for each in repeated) else "number"
     rows = [Row(f"{row.text} … {last.text}", role, last.caption or row.caption)]
     sizes = [size for each in data["repeated"] if (size := _size(each[key])) is not None]

@@ -135,6 +135,8 @@ class FigureEdge:
     `carried` runs to the next repetition, against the order of the boxes; `gradient` runs from
     result to operand, against the order too.
     """
+    against: str = ""
+    """Of a gradient, what it runs against: `value`, `skip` or `carried`."""
     latex: str = ""
     """The same as `label` in LaTeX; empty if it is no mathematics."""
     grid: Grid | None = None

@@ -139,11 +139,18 @@ def _holds(outer: str, inner: str) -> bool:
 
 
 def _worthwhile(paths: Sequence[_Path]) -> set[_Path]:
-    """Return the frames that hold at least two boxes, not all of them in one inner frame."""
+    """Return the frames that hold at least two boxes, not all of them in one inner frame.
+
+    The frame of what is repeated is kept for what it says, whatever is in it.
+    """
     boxes: Counter[_Path] = Counter()
     for path in paths:
         boxes.update(path[:end] for end in range(1, len(path) + 1))
     largest: dict[_Path, int] = {}
     for path, count in boxes.items():
         largest[path[:-1]] = max(largest.get(path[:-1], 0), count)
-    return {path for path, count in boxes.items() if count > max(1, largest.get(path, 0))}
+    return {
+        path
+        for path, count in boxes.items()
+        if count > max(1, largest.get(path, 0)) or (path and path[-1].run and count > 1)
+    }

@@ -10,7 +10,7 @@ import networkx as nx
 from gradtrace.errors import require_choice
 from gradtrace.render.boxes import PARALLEL
 from gradtrace.render.focus import focused, highlighted, visible_part
-from gradtrace.render.fold import LIMIT_NODES, fold
+from gradtrace.render.fold import ADVICE, LIMIT_NODES, fold
 from gradtrace.render.grids import node_grids
 from gradtrace.render.labels import node_rows, node_tooltip, summaries
 from gradtrace.render.legend import legend_of
@@ -138,7 +138,7 @@ def figure(
         direction=direction,
         title=None if title is None else printable(title),
         legend=legend_of(nodes, edges, strokes, dtype) if legend else None,
-        note=note,
+        note=note.removesuffix(ADVICE) if note and page else note,
         theme=colours,
         width=page,
     )

@@ -34,6 +34,18 @@ class Content:
     width: float
     height: float
     parts: tuple[Shape | Text, ...]
+    base: float | None = None
+    """Where the base line of its text is; the lower edge unless told."""
+
+    @property
+    def ascent(self) -> float:
+        """Height above the base line."""
+        return self.height if self.base is None else self.base
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height."""
+        return self.width, self.height
 
     def at(self, x: float, y: float) -> tuple[Shape | Text, ...]:
         """Return the parts with the upper left corner at (x, y)."""
@@ -59,7 +71,7 @@ def phrase(text: str, *, size: float, colour: str, bold: bool = False, latex: st
             return Content(*formula)
     wide = width(text, size=size, bold=bold)
     base = size * (0.5 * LEADING + 0.36)
-    return Content(wide, size * LEADING, (Text(0, base, text, size, colour, bold, wide),))
+    return Content(wide, size * LEADING, (Text(0, base, text, size, colour, bold, wide),), base)
 
 
 def stacked(lines: Sequence[Content], *, least: float = 0.0) -> Content:
@@ -91,15 +103,16 @@ def image(grid: Grid, theme: Theme) -> Content:
 
 
 def _beside(pieces: Iterable[Content], gap: float) -> Content:
-    """Return pieces side by side, lower edges aligned."""
+    """Return pieces side by side, on one base line."""
     listed = list(pieces)
-    high = max((each.height for each in listed), default=0.0)
+    base = max((each.ascent for each in listed), default=0.0)
+    below = max((each.height - each.ascent for each in listed), default=0.0)
     parts: list[Shape | Text] = []
     x = 0.0
     for each in listed:
-        parts += each.at(x, high - each.height)
+        parts += each.at(x, base - each.ascent)
         x += each.width + gap
-    return Content(max(0.0, x - gap), high, tuple(parts))
+    return Content(max(0.0, x - gap), base + below, tuple(parts), base)
 
 
 def _set(row: Row, theme: Theme) -> Content:
@@ -128,9 +141,7 @@ def _rows(rows: Sequence[Row], theme: Theme) -> list[Content]:
         if caption is None:
             lines.append(number)
             continue
-        high = max(caption.height, number.height)
-        right = number.at(wide - number.width, high - number.height)
-        lines.append(Content(wide, high, (*caption.at(0, high - caption.height), *right)))
+        lines.append(_beside([caption, number], wide - caption.width - number.width))
     return lines
 
 

@@ -11,8 +11,8 @@ from gradtrace_graphviz.scene import Segment, Shape, Text, box
 
 __all__ = ["typeset"]
 
-Typeset = tuple[float, float, tuple[Shape | Text, ...]]
-"""Width, height and shapes."""
+Typeset = tuple[float, float, tuple[Shape | Text, ...], float]
+"""Width, height, shapes, and where the base line is."""
 
 ENLARGED = 1.12
 """How much larger mathematics is set than text, whose letters are wider."""
@@ -57,7 +57,7 @@ def _read(drawn: ET.Element, colour: str) -> Typeset:
         elif tag == "rect":
             x, y, w, h = (float(element.get(name, "0")) for name in ("x", "y", "width", "height"))
             shapes.append(Shape(box(x - left, y - top, w, h), fill=colour))
-    return wide, high, tuple(shapes)
+    return wide, high, tuple(shapes), -top
 
 
 def _path(written: str, dx: float, dy: float) -> tuple[Segment, ...]:

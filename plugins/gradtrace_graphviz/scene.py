@@ -5,12 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["Group", "Page", "Point", "Shape", "Text", "box", "line", "moved", "reach"]
+__all__ = [
+    "HEAD",
+    "KAPPA",
+    "Area",
+    "Group",
+    "Page",
+    "Point",
+    "Segment",
+    "Shape",
+    "Text",
+    "around",
+    "box",
+    "line",
+    "meets",
+    "moved",
+    "reach",
+]
 
 Point = tuple[float, float]
 
+Area = tuple[float, float, float, float]
+"""Left, top, right and bottom."""
+
 Segment = tuple[str, tuple[float, ...]]
 """`M`, `L` or `C` with coordinates, or `Z` without, as in an SVG path."""
+
+HEAD = 4.6
+"""Length of the point of a thin arrow."""
 
 KAPPA = 0.5523
 """How far the handles of a quarter circle reach, as a share of its radius."""
@@ -92,6 +114,25 @@ def line(points: Iterable[Point]) -> tuple[Segment, ...]:
     """Return the path through `points`."""
     first, *others = points
     return (("M", first), *(("L", point) for point in others))
+
+
+def around(centre: Point, size: Point) -> Area:
+    """Return the area of some width and height around a point.
+
+    >>> around((5, 5), (4, 2))
+    (3.0, 4.0, 7.0, 6.0)
+    """
+    (x, y), (wide, high) = centre, size
+    return x - wide / 2, y - high / 2, x + wide / 2, y + high / 2
+
+
+def meets(one: Area, other: Area) -> bool:
+    """Tell whether two areas have room in common.
+
+    >>> meets((0, 0, 2, 2), (1, 1, 3, 3)), meets((0, 0, 2, 2), (2, 0, 3, 3))
+    (True, False)
+    """
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def moved(part: Shape | Text, dx: float, dy: float) -> Shape | Text:
