@@ -145,6 +145,7 @@ class _Artist:
             for node, number in self.number.items()
             if not self.is_leaf(node) and not self.omitted.isdisjoint(self.graph.successors(node))
         ]
+        self.drawing.cut = True
         self.omission = self.add(Box(None, {}, Place(), text=text))
         self.drawing.arrows += [Arrow(tail, self.omission, None) for tail in tails]
 

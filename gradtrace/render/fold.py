@@ -58,9 +58,7 @@ def fold(
     ends = _ends(coarsest, limit)
     total = len(calls_of(coarsest))
     drawing = draw_boxes(coarsest, ends=ends, parallel=parallel)
-    note = (
-        f"Of {total:,} calls the first {ends:,} and the last {ends:,} are drawn.{ADVICE}"
-    )
+    note = f"Of {total:,} calls the first {ends:,} and the last {ends:,} are drawn.{ADVICE}"
     inside = _folded_calls(coarsest)
     if inside:
         note = f"Folded at depth 1: {inside:,} calls are inside folded boxes. {note}"

@@ -190,6 +190,8 @@ class Figure:
     legend: Legend | None = None
     note: str | None = None
     """What was folded or left out."""
+    cut: bool = False
+    """Whether calls are left out, not only folded."""
     theme: Theme = field(default_factory=lambda: Theme("plain"))
     width: float | None = None
     """The width of the page in inches; without it, the page is as large as the drawing."""

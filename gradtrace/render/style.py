@@ -140,6 +140,7 @@ def figure(
         legend=legend_of(nodes, edges, strokes, dtype) if legend else None,
         note=note.removesuffix(ADVICE) if note and page else note,
         theme=colours,
+        cut=drawing.cut,
         width=page,
     )
 

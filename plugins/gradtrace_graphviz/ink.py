@@ -9,7 +9,7 @@ from gradtrace.render.parts import Cluster, Figure, FigureNode
 from gradtrace_graphviz.arrows import arrow, half_head
 from gradtrace_graphviz.clutter import Clutter, places
 from gradtrace_graphviz.content import Content
-from gradtrace_graphviz.scene import Area, Group, Point, Shape, Text, around, box
+from gradtrace_graphviz.scene import Area, Group, Part, Point, Shape, around, box
 from gradtrace_graphviz.sheet import PILE
 from gradtrace_graphviz.skeleton import Placed
 
@@ -20,7 +20,7 @@ SLACK = 1.5
 
 FADED = 0.35
 
-Arrow = tuple[tuple[Shape | Text, ...], tuple[Point, ...]]
+Arrow = tuple[tuple[Part, ...], tuple[Point, ...]]
 
 
 class Ink:
@@ -54,7 +54,7 @@ class Ink:
     @cached_property
     def arrows(self) -> dict[int, Arrow]:
         """The parts of each arrow, and the places that it passes."""
-        found = {}
+        found: dict[int, Arrow] = {}
         for index, edge in enumerate(self.figure.edges):
             points = self.placed.edges.get(index)
             beside = points is None
@@ -124,7 +124,7 @@ class Ink:
         colour, width = (theme.grey, 1.0) if repeated else (theme.frame, 0.6)
         under = PILE if repeated else 0.0
         wide, high = right - left - under, low - top - under
-        shapes: list[Shape | Text] = [
+        shapes: list[Part] = [
             Shape(box(left + step, top + step, wide, high, 4), fill, colour, width)
             for step in ((under, 0.0) if repeated else (0.0,))
         ]

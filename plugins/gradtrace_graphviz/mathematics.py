@@ -7,12 +7,12 @@ import warnings
 from functools import lru_cache
 from xml.etree import ElementTree as ET
 
-from gradtrace_graphviz.scene import Segment, Shape, Text, box
+from gradtrace_graphviz.scene import Segment, Shape, box
 
-__all__ = ["typeset"]
+__all__ = ["ENLARGED", "typeset"]
 
-Typeset = tuple[float, float, tuple[Shape | Text, ...], float]
-"""Width, height, shapes, and where the base line is."""
+Typeset = tuple[float, float, float, tuple[Shape, ...]]
+"""Width, height above and below the base line, and shapes, which begin on it."""
 
 ENLARGED = 1.12
 """How much larger mathematics is set than text, whose letters are wider."""
@@ -49,15 +49,15 @@ def _drawn(latex: str, size: float) -> ET.Element:
 def _read(drawn: ET.Element, colour: str) -> Typeset:
     """Return the shapes of a formula drawn as SVG."""
     left, top, wide, high = map(float, drawn.get("viewBox", "").split())
-    shapes: list[Shape | Text] = []
+    shapes: list[Shape] = []
     for element in drawn.iter():
         tag = element.tag.rpartition("}")[2]
         if tag == "path":
-            shapes.append(Shape(_path(element.get("d", ""), -left, -top), fill=colour))
+            shapes.append(Shape(_path(element.get("d", ""), -left, 0.0), fill=colour))
         elif tag == "rect":
             x, y, w, h = (float(element.get(name, "0")) for name in ("x", "y", "width", "height"))
-            shapes.append(Shape(box(x - left, y - top, w, h), fill=colour))
-    return wide, high, tuple(shapes), -top
+            shapes.append(Shape(box(x - left, y, w, h), fill=colour))
+    return wide, -top, high + top, tuple(shapes)
 
 
 def _path(written: str, dx: float, dy: float) -> tuple[Segment, ...]:

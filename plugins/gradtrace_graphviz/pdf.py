@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradtrace.errors import RendererError
 from gradtrace_graphviz.fonts import FAMILY, font_file
-from gradtrace_graphviz.scene import Group, Page, Shape, Text
+from gradtrace_graphviz.scene import Group, Page, Shape, Text, flat
 
 if TYPE_CHECKING:
     from reportlab.pdfgen.canvas import Canvas
@@ -89,7 +89,7 @@ def _group(canvas: Canvas, group: Group) -> None:
     if group.opacity < 1:
         canvas.setFillAlpha(group.opacity)
         canvas.setStrokeAlpha(group.opacity)
-    for part in group.parts:
+    for part in flat(group.parts):
         if isinstance(part, Text):
             _write(canvas, part)
         else:

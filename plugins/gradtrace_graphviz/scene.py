@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 __all__ = [
     "HEAD",
     "KAPPA",
     "Area",
+    "Formula",
     "Group",
     "Page",
+    "Part",
     "Point",
     "Segment",
     "Shape",
     "Text",
     "around",
     "box",
+    "flat",
     "line",
     "meets",
     "moved",
@@ -64,11 +67,28 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Formula:
+    """Mathematics; `x` is where it begins, `y` its base line."""
+
+    x: float
+    y: float
+    latex: str
+    size: float
+    colour: str
+    wide: float
+    shapes: tuple[Shape, ...]
+    """The same as shapes, from (0, 0) on."""
+
+
+Part = Shape | Text | Formula
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     """What belongs together, under one tooltip."""
 
     kind: str
-    parts: tuple[Shape | Text, ...]
+    parts: tuple[Part, ...]
     tooltip: str = ""
     opacity: float = 1.0
 
@@ -135,24 +155,38 @@ def meets(one: Area, other: Area) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def moved(part: Shape | Text, dx: float, dy: float) -> Shape | Text:
+def moved(part: Part, dx: float, dy: float) -> Part:
     """Return a part at another place."""
-    if isinstance(part, Text):
-        return Text(part.x + dx, part.y + dy, part.content, part.size, part.colour, part.bold,
-                    part.wide)  # fmt: skip
+    return (
+        _moved(part, dx, dy)
+        if isinstance(part, Shape)
+        else replace(part, x=part.x + dx, y=part.y + dy)
+    )
+
+
+def _moved(shape: Shape, dx: float, dy: float) -> Shape:
     shift = (dx, dy)
     path = tuple(
         (name, tuple(value + shift[index % 2] for index, value in enumerate(values)))
-        for name, values in part.path
+        for name, values in shape.path
     )
-    return Shape(path, part.fill, part.stroke, part.width, part.dash)
+    return replace(shape, path=path)
 
 
-def reach(parts: Iterable[Shape | Text]) -> tuple[float, float, float, float]:
+def flat(parts: Iterable[Part]) -> Iterator[Shape | Text]:
+    """Yield parts with formulas as shapes."""
+    for part in parts:
+        if isinstance(part, Formula):
+            yield from (_moved(shape, part.x, part.y) for shape in part.shapes)
+        else:
+            yield part
+
+
+def reach(parts: Iterable[Part]) -> tuple[float, float, float, float]:
     """Return the least and the largest x and y of some parts: left, top, right, bottom."""
     xs: list[float] = []
     ys: list[float] = []
-    for part in parts:
+    for part in flat(parts):
         if isinstance(part, Text):
             xs += [part.x, part.x + part.wide]
             ys += [part.y - part.size, part.y + 0.25 * part.size]

@@ -12,7 +12,7 @@ from fontTools import subset
 from fontTools.ttLib import TTFont
 
 from gradtrace_graphviz.fonts import FAMILY, FONT, font_file
-from gradtrace_graphviz.scene import Group, Page, Shape, Text
+from gradtrace_graphviz.scene import Group, Page, Shape, Text, flat
 
 __all__ = ["to_svg"]
 
@@ -41,7 +41,7 @@ def _group(group: Group) -> Iterator[str]:
     yield f'<g class="{group.kind}"{opacity}>'
     if group.tooltip:
         yield f"<title>{_text(group.tooltip)}</title>"
-    for part in group.parts:
+    for part in flat(group.parts):
         yield _written(part) if isinstance(part, Text) else _drawn(part)
     yield "</g>"
 

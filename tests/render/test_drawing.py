@@ -183,11 +183,10 @@ def test_what_does_not_fit_its_page_is_folded_until_it_does(tmp_path: Path) -> N
 def test_a_formula_becomes_shapes_of_its_size() -> None:
     formula = typeset(r"\frac{\partial h}{\partial z} = \sigma'(z)", 10.0, "#000000")
     assert formula is not None
-    wide, high, shapes, base = formula
-    assert 0 < base <= high
+    wide, ascent, descent, shapes = formula
     left, top, right, low = reach(shapes)
     assert -1 <= left <= right <= wide + 1
-    assert -1 <= top <= low <= high + 1
+    assert -ascent - 1 <= top < 0 < low <= descent + 1
     assert 30 < wide < 90
     larger = typeset(r"\frac{\partial h}{\partial z} = \sigma'(z)", 20.0, "#000000")
     assert larger is not None
