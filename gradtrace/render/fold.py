@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import networkx as nx
 
-from gradtrace.render.boxes import PARALLEL, calls_of, draw_boxes
+from gradtrace.render.boxes import CROWD, PARALLEL, calls_of, draw_boxes
 from gradtrace.render.pieces import Drawing, folded_calls
 from gradtrace.render.repeats import fold_repeats
 
@@ -38,6 +38,7 @@ def fold(
     depth: int | None,
     limit: int,
     repeats: bool | None = None,
+    crowd: int = CROWD,
     parallel: int = PARALLEL,
 ) -> tuple[nx.MultiDiGraph[str], Drawing, str | None]:
     """Return the graph as it is drawn, its boxes, and a note on what was folded or left out.
@@ -52,12 +53,12 @@ def fold(
             coarsest = folded
             if len(calls_of(folded)) > limit:
                 continue
-            drawing = draw_boxes(folded, parallel=parallel)
+            drawing = draw_boxes(folded, crowd=crowd, parallel=parallel)
             if _fits(drawing, limit):
                 return folded, drawing, _folding_note(folded, level, asked=level == depth)
     ends = _ends(coarsest, limit)
     total = len(calls_of(coarsest))
-    drawing = draw_boxes(coarsest, ends=ends, parallel=parallel)
+    drawing = draw_boxes(coarsest, ends=ends, crowd=crowd, parallel=parallel)
     note = f"Of {total:,} calls the first {ends:,} and the last {ends:,} are drawn.{ADVICE}"
     inside = _folded_calls(coarsest)
     if inside:

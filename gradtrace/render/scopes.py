@@ -11,7 +11,7 @@ from gradtrace.render.numbers import middle, printable
 from gradtrace.render.parts import Cluster
 from gradtrace.render.runs import Run
 
-__all__ = ["Frames", "Place", "reaches"]
+__all__ = ["Frames", "Place", "reaches", "shortened"]
 
 LABEL = 40
 """Characters of a frame's label."""
@@ -111,7 +111,12 @@ def _cluster(name: str, key: _Key, parent: str | None, outer: str) -> Cluster:
     label = key.scope.removeprefix(f"{outer}.") if outer else key.scope
     repeats = 1 if key.run is None else key.run.count
     label = label if key.run is None else key.run.label
-    return Cluster(name, middle(printable(label), LABEL), parent, printable(key.scope), repeats)
+    return Cluster(name, shortened(label), parent, printable(key.scope), repeats)
+
+
+def shortened(label: str) -> str:
+    """Return the label of a frame."""
+    return middle(printable(label), LABEL)
 
 
 def _path(place: Place, reach: Mapping[int, str]) -> _Path:

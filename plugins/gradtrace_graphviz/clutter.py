@@ -10,8 +10,11 @@ from gradtrace_graphviz.scene import Area, Point, meets
 
 __all__ = ["Clutter", "places"]
 
-CELL = 48.0
+CELL = 16.0
 """Side of the squares in which what is drawn is looked up, in points."""
+
+TRIED = 40
+"""Places along a way where a label is tried."""
 
 
 class Clutter:
@@ -32,7 +35,15 @@ class Clutter:
 
     def best(self, areas: Iterable[Area], *, slack: float = 0.0) -> Area:
         """Return the first of `areas` in which least is covered, save in the slack at its edges."""
-        return min(areas, key=lambda a: self.cost((a[0], a[1] + slack, a[2], a[3] - slack)))
+        best, least = None, math.inf
+        for area in areas:
+            cost = self.cost((area[0], area[1] + slack, area[2], area[3] - slack))
+            if best is None or cost < least:
+                best, least = area, cost
+            if not cost:
+                break
+        assert best is not None
+        return best
 
 
 def _squares(area: Area) -> Iterable[tuple[int, int]]:
@@ -43,6 +54,7 @@ def _squares(area: Area) -> Iterable[tuple[int, int]]:
 def places(way: Sequence[Point], size: Point, aside: float) -> list[Area]:
     """Return the areas for a label of some size along a way, best first: beside its middle."""
     wide, high = size
+    way = way[:: 1 + len(way) // TRIED]
     found: list[Area] = []
     for index in _from_the_middle(len(way)):
         x, y = way[index]
