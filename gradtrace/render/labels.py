@@ -84,7 +84,7 @@ def _name(box: Box, scope: str) -> str:
     if run is not None and run.calls == 1 and run.numbers[0] and box.folded:
         return printable(run.name)
     inner = box.node.removeprefix(f"{scope}.") if scope else box.node
-    if inner.isdigit():
+    if scope and inner.isdigit():
         inner = f"{scope.rpartition('.')[2]}.{inner}"
     return printable(inner)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradtrace.errors import RendererError
 from gradtrace_graphviz.fonts import FAMILY, font_file
+from gradtrace_graphviz.foreign import outlined
 from gradtrace_graphviz.scene import Group, Page, Shape, Text, flat
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def to_pdf(page: Page) -> bytes:
     if page.background:
         canvas.setFillColor(_colour(page.background))
         canvas.rect(0, 0, page.width, page.height, stroke=0, fill=1)
-    for group in page.groups:
+    for group in outlined(page):
         _group(canvas, group)
     canvas.showPage()
     canvas.save()

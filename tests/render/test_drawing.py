@@ -162,6 +162,7 @@ def test_text_stays_inside_its_box() -> None:
                 assert y1 <= low + 0.01
 
 
+@pytest.mark.filterwarnings("ignore:no font of this machine has")
 @given(st.lists(st.one_of(st.sampled_from(NASTY), st.text(min_size=1)), min_size=1, max_size=3))
 @settings(max_examples=15, deadline=None)
 def test_any_name_can_be_drawn_on_a_page(names: list[str]) -> None:
