@@ -48,23 +48,28 @@ def arranged(sheet: Sheet, *, gaps: Size, tall: Iterable[int]) -> Placed:
 
 def _laid_out(sheet: Sheet, gaps: Size, tall: frozenset[int], aside: frozenset[int]) -> Placed:
     """Return the layout without detours and frames, its rows moved together."""
-    leaves = {} if sheet.sideways else _leaves_beside(sheet)
+    leaves = _leaves_beside(sheet)
     sizes = dict(sheet.boxes)
     for leaf, (_, index) in leaves.items():
         wide, high = sizes[leaf]
-        _, (_, above) = sheet.label(index)
-        sizes[leaf] = wide + _length(sheet, index) - gaps[0], max(high, 2 * above + 4)
+        room = _length(sheet, index) - gaps[0]
+        _, (label_wide, label_high) = sheet.label(index)
+        sizes[leaf] = (
+            (max(wide, 2 * label_wide + 6), high + room)
+            if sheet.sideways
+            else (wide + room, max(high, 2 * label_high + 4))
+        )
     level = {index for _, index in leaves.values()}
     between = {
         index: (wide + 6, high)
         for index in range(len(sheet.figure.edges))
         for number, (wide, high) in [sheet.label(index)]
-        if wide and index not in level and (number in tall or sheet.sideways)
+        if wide and index not in level and number in tall
     }
     placed = place(sheet.figure, sizes, between, sheet.titles, gaps=gaps, without=aside)
     placed.labels = {sheet.label(index)[0]: at for index, at in placed.labels.items()}
     for leaf, (call, index) in leaves.items():
-        _spread(sheet, placed, leaf, call, index, sizes[leaf][0] - sheet.boxes[leaf][0])
+        _spread(sheet, placed, leaf, call, index, _length(sheet, index) - gaps[0])
     respace(sheet, placed, gaps[1])
     return placed
 
@@ -82,28 +87,33 @@ def _leaves_beside(sheet: Sheet) -> Beside:
 
 def _length(sheet: Sheet, index: int) -> float:
     """Return how long the arrow of a leaf is."""
-    _, (wide, _) = sheet.label(index)
-    return max(wide + 2 * HEAD, SHORT * sheet.figure.theme.sizes["detail"])
+    size = sheet.label(index)[1][1 if sheet.sideways else 0]
+    return max(size + 2 * HEAD, SHORT * sheet.figure.theme.sizes["detail"])
 
 
 def _spread(sheet: Sheet, placed: Placed, leaf: str, call: str, index: int, room: float) -> None:
-    """Move a leaf away from its call, draw the arrow straight, put its label above."""
-    (x, y), (to, level) = placed.nodes[leaf], placed.nodes[call]
-    if abs(y - level) > 1:
+    """Move a leaf away from its call, draw the arrow straight, put its label beside."""
+    across = 1 if sheet.sideways else 0
+    at, goal = placed.nodes[leaf], placed.nodes[call]
+    level = at[1 - across]
+    if abs(level - goal[1 - across]) > 1:
         return
-    side = 1 if to > x else -1
-    x -= side * room / 2
-    placed.nodes[leaf] = x, y
-    start, tip = x + side * sheet.boxes[leaf][0] / 2, to - side * sheet.boxes[call][0] / 2
+    side = 1 if goal[across] > at[across] else -1
+    middle = at[across] - side * room / 2
+    start = middle + side * sheet.boxes[leaf][across] / 2
+    tip = goal[across] - side * sheet.boxes[call][across] / 2
     if sheet.figure.edges[index].tail != leaf:
         start, tip, side = tip, start, -side
     end = tip - side * HEAD
     third = (end - start) / 3
-    stops = (start, start + third, end - third, end, tip)
-    placed.edges[index] = tuple((each, y) for each in stops)
+    stops = [(each, level) for each in (start, start + third, end - third, end, tip)]
+    placed.edges[index] = _upright(sheet, stops)
+    [placed.nodes[leaf]] = _upright(sheet, [(middle, level)])
     number, (wide, high) = sheet.label(index)
-    if wide:
-        placed.labels[number] = (start + tip) / 2, y - high / 2 - 2
+    if wide and sheet.sideways:
+        placed.labels[number] = level + wide / 2 + 3, (start + tip) / 2
+    elif wide:
+        placed.labels[number] = (start + tip) / 2, level - high / 2 - 2
 
 
 def _take_detours(sheet: Sheet, placed: Placed, aside: frozenset[int]) -> frozenset[int]:
@@ -111,7 +121,7 @@ def _take_detours(sheet: Sheet, placed: Placed, aside: frozenset[int]) -> frozen
     turn = _turned if sheet.sideways else lambda area: area
     areas = {name: turn(sheet.area(name, placed)) for name in placed.nodes}
     labels = [turn(around(at, sheet.labels[index])) for index, at in placed.labels.items()]
-    detours, edges = Detours(areas, [*labels, *_level(placed)]), sheet.figure.edges
+    detours, edges = Detours(areas, [*labels, *_level(sheet, placed)]), sheet.figure.edges
     length = {i: abs(areas[edges[i].tail][1] - areas[edges[i].head][1]) for i in aside}
     return frozenset(
         index
@@ -120,10 +130,14 @@ def _take_detours(sheet: Sheet, placed: Placed, aside: frozenset[int]) -> frozen
     )
 
 
-def _level(placed: Placed) -> list[Area]:
+def _level(sheet: Sheet, placed: Placed) -> list[Area]:
     """Return the areas of straight arrows from the side."""
-    ways = (way for way in placed.edges.values() if len({y for _, y in way}) == 1)
-    return [(min(way)[0], way[0][1] - 1, max(way)[0], way[0][1] + 1) for way in ways]
+    ways = (_upright(sheet, way) for way in placed.edges.values())
+    return [
+        (min(way)[0], way[0][1] - 1, max(way)[0], way[0][1] + 1)
+        for way in ways
+        if len({level for _, level in way}) == 1
+    ]
 
 
 def _sides(sheet: Sheet, index: int) -> tuple[int, int]:

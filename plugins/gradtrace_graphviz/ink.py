@@ -9,6 +9,7 @@ from gradtrace.render.parts import Cluster, Figure, FigureNode
 from gradtrace_graphviz.arrows import arrow, half_head
 from gradtrace_graphviz.clutter import Clutter, places
 from gradtrace_graphviz.content import Content
+from gradtrace_graphviz.ranks import runs_aside
 from gradtrace_graphviz.scene import Area, Group, Part, Point, Shape, around, box
 from gradtrace_graphviz.sheet import PILE
 from gradtrace_graphviz.skeleton import Placed
@@ -99,12 +100,11 @@ class Ink:
             if index not in self.arrows:
                 continue
             edge = self.figure.edges[index]
+            near = places(self.arrows[index][1], label.size, 0.5 + half_head(edge.width))
             if index in self.fixed:
-                area = around(self.fixed[index], label.size)
-            else:
-                aside = 0.5 + half_head(edge.width)
-                near = places(self.arrows[index][1], label.size, aside)
-                area = self.clutter.best(near, slack=SLACK)
+                first = around(self.fixed[index], label.size)
+                near = [first, *near] if runs_aside(edge) else [first]
+            area = self.clutter.best(near, slack=SLACK)
             self.clutter.add(area, 5.0)
             yield Group("label", label.at(*area[:2]), edge.tooltip, _opacity(edge.emphasis))
 

@@ -67,19 +67,10 @@ def _path(written: str, dx: float, dy: float) -> tuple[Segment, ...]:
     (('M', (1.0, 2.0)), ('L', (2.0, 2.0)), ('Z', ()))
     """
     segments: list[Segment] = []
-    here = (0.0, 0.0)
     for name, body in re.findall(r"([A-Za-z])([^A-Za-z]*)", written):
         values = [float(v) + (dx, dy)[i % 2] for i, v in enumerate(body.replace(",", " ").split())]
-        if name == "Z":
-            segments.append(("Z", ()))
-        elif name == "Q":
-            qx, qy, x, y = values
-            first = here[0] + (qx - here[0]) * 2 / 3, here[1] + (qy - here[1]) * 2 / 3
-            second = x + (qx - x) * 2 / 3, y + (qy - y) * 2 / 3
-            segments.append(("C", (*first, *second, x, y)))
-        elif name in "MLC":
+        if name in "MLQCZ":
             segments.append((name, tuple(values)))
         else:
             raise ValueError(f"the path command {name!r} is not one that ziafont writes")
-        here = (values[-2], values[-1]) if values else here
     return tuple(segments)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gradtrace.errors import RendererError
 from gradtrace_graphviz.fonts import FAMILY, font_file
 from gradtrace_graphviz.foreign import outlined
-from gradtrace_graphviz.scene import Group, Page, Shape, Text, flat
+from gradtrace_graphviz.scene import Group, Page, Shape, Text, cubic, flat
 
 if TYPE_CHECKING:
     from reportlab.pdfgen.canvas import Canvas
@@ -109,7 +109,7 @@ def _write(canvas: Canvas, text: Text) -> None:
 
 def _draw(canvas: Canvas, shape: Shape) -> None:
     path = canvas.beginPath()
-    for name, values in shape.path:
+    for name, values in cubic(shape.path):
         {"M": path.moveTo, "L": path.lineTo, "C": path.curveTo, "Z": path.close}[name](*values)
     if shape.fill:
         canvas.setFillColor(_colour(shape.fill))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from gradtrace_graphviz.scene import Point
+from gradtrace_graphviz.scene import HEAD, Point
 from gradtrace_graphviz.sheet import Sheet
 from gradtrace_graphviz.skeleton import Placed, Size
 
@@ -39,7 +39,7 @@ def respace(sheet: Sheet, placed: Placed, gap: float) -> None:
     labels = [span(at, sheet.labels[index]) for index, at in placed.labels.items()]
     rows = _merged([*boxes.values(), *labels])
     row = {name: _row_of(rows, each) for name, each in boxes.items()}
-    move = _spaced(rows, _gaps(sheet, row, gap, len(rows)))
+    move = _spaced(rows, _gaps(sheet, placed, row, gap, len(rows)))
 
     def moved(point: Point) -> Point:
         return (move(point[0]), point[1]) if sheet.sideways else (point[0], move(point[1]))
@@ -49,22 +49,36 @@ def respace(sheet: Sheet, placed: Placed, gap: float) -> None:
     placed.labels = {index: moved(at) for index, at in placed.labels.items()}
 
 
-def _gaps(sheet: Sheet, row: Mapping[str, int], gap: float, count: int) -> list[float]:
+def _gaps(
+    sheet: Sheet, placed: Placed, row: Mapping[str, int], gap: float, count: int
+) -> list[float]:
     """Return the room between each row and the next."""
     text = sheet.figure.theme.sizes["detail"]
     closing, opening = _borders(sheet, row)
     with_boxes = set(row.values())
+    labels = _labels(sheet, placed, row) if sheet.sideways else {}
     found = []
     for above in range(count - 1):
         usual = gap if {above, above + 1} <= with_boxes else SNUG
-        ends, begins = closing.get(above, 0.0), opening.get(above + 1, 0.0)
-        apart = text * (BETWEEN if begins else LABEL)
-        found.append(max(usual, ends + begins + apart if ends or begins else 0.0))
+        ends, begins, label = (each.get(above, 0.0) for each in (closing, opening, labels))
+        apart = max(text * (BETWEEN if begins else LABEL), label)
+        found.append(max(usual, label, ends + begins + apart if ends or begins else 0.0))
+    return found
+
+
+def _labels(sheet: Sheet, placed: Placed, row: Mapping[str, int]) -> dict[int, float]:
+    """Return the room for the labels of arrows from each row to the next, above which they are."""
+    found: dict[int, float] = {}
+    for index, (wide, _) in sheet.labels.items():
+        edge = sheet.figure.edges[index]
+        first, last = sorted((row[edge.tail], row[edge.head]))
+        if index not in placed.labels and last == first + 1:
+            found[first] = max(found.get(first, 0.0), wide + 2 * HEAD)
     return found
 
 
 def _borders(sheet: Sheet, row: Mapping[str, int]) -> tuple[dict[int, float], dict[int, float]]:
-    """Return the room that frames take where they end, and where they begin, by row."""
+    """Return the room for frames that end below a row, and for those that begin there."""
     rows: dict[str, list[int]] = {}
     for name, at in row.items():
         for frame in sheet.frames_at(sheet.home[name]):
@@ -77,7 +91,7 @@ def _borders(sheet: Sheet, row: Mapping[str, int]) -> tuple[dict[int, float], di
         begun = [f for f in sheet.frames_at(frame) if min(rows[f]) == min(own)]
         ended = [f for f in sheet.frames_at(frame) if max(rows[f]) == max(own)]
         for room, at, side, chain in (
-            (opening, min(own), before, begun),
+            (opening, min(own) - 1, before, begun),
             (closing, max(own), after, ended),
         ):
             room[at] = max(room.get(at, 0.0), sum(border[f][side] for f in chain))

@@ -19,6 +19,7 @@ __all__ = [
     "Text",
     "around",
     "box",
+    "cubic",
     "flat",
     "line",
     "meets",
@@ -32,7 +33,7 @@ Area = tuple[float, float, float, float]
 """Left, top, right and bottom."""
 
 Segment = tuple[str, tuple[float, ...]]
-"""`M`, `L` or `C` with coordinates, or `Z` without, as in an SVG path."""
+"""`M`, `L`, `Q` or `C` with coordinates, or `Z` without, as in an SVG path."""
 
 HEAD = 4.6
 """Length of the point of a thin arrow."""
@@ -180,6 +181,24 @@ def flat(parts: Iterable[Part]) -> Iterator[Shape | Text]:
             yield from (_moved(shape, part.x, part.y) for shape in part.shapes)
         else:
             yield part
+
+
+def cubic(path: Iterable[Segment]) -> Iterator[Segment]:
+    """Yield a path with cubic curves for quadratic ones.
+
+    >>> list(cubic([("M", (0, 0)), ("Q", (3, 0, 3, 3))]))[1]
+    ('C', (2.0, 0.0, 3.0, 1.0, 3, 3))
+    """
+    x = y = 0.0
+    for name, values in path:
+        if name == "Q":
+            qx, qy, *end = values
+            first = x + (qx - x) * 2 / 3, y + (qy - y) * 2 / 3
+            second = end[0] + (qx - end[0]) * 2 / 3, end[1] + (qy - end[1]) * 2 / 3
+            yield "C", (*first, *second, *end)
+        else:
+            yield name, values
+        x, y = values[-2:] or (x, y)
 
 
 def reach(parts: Iterable[Part]) -> tuple[float, float, float, float]:

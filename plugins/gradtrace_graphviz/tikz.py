@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradtrace_graphviz.latex import words
-from gradtrace_graphviz.scene import Formula, Group, Page, Segment, Shape, Text
+from gradtrace_graphviz.scene import Formula, Group, Page, Segment, Shape, Text, cubic
 
 __all__ = ["to_tikz"]
 
@@ -63,7 +63,7 @@ def _drawn(shape: Shape, scale: float) -> str:
         lengths = [f"{_n(length * scale)}bp" for length in shape.dash]
         steps = " ".join(f"{word} {length}" for word, length in zip(("on", "off"), lengths))  # noqa: B905
         options.append(f"dash pattern={steps}")
-    return rf"\path[{', '.join(options)}] {''.join(map(_segment, shape.path))};"
+    return rf"\path[{', '.join(options)}] {''.join(map(_segment, cubic(shape.path)))};"
 
 
 def _segment(segment: Segment) -> str:

@@ -116,7 +116,7 @@ def test_the_pdf_embeds_its_fonts_and_no_raster() -> None:
 
 def test_the_svg_brings_the_characters_that_it_shows() -> None:
     data = render(figure(examples.mlp(), title="Größe ‖∂‖"), "svg").decode()
-    faces = re.findall(r"font-weight:(\w+);src:url\(data:font/ttf;base64,([^)]+)\)", data)
+    faces = re.findall(r"font-weight:(\w+);src:url\(data:font/woff;base64,([^)]+)\)", data)
     assert [weight for weight, _ in faces] == ["normal", "bold"]
     import base64
 
