@@ -34,7 +34,7 @@ def chain_rule() -> Graph:
     x, t = torch.tensor(0.5), torch.tensor(0.3)
     with gradtrace.trace(keep="all", derivatives="exact") as graph:
         h = torch.sigmoid(w * x + b)
-        loss = (h - t) ** 2
+        loss = (h - t).square()
         loss.backward()
     return graph
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,39 +13,14 @@ from gradtrace.graph import Graph
 from gradtrace.render.numbers import number, printable
 from gradtrace.summary import Summary
 from gradtrace.tape import Call, Leaf, Tape, Use, Value
-from gradtrace_graphviz.fonts import width
 from tests.render import examples
 from tests.render.names import HOSTILE
-
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-
-pytestmark = pytest.mark.skipif(
-    not BROWSER or not DRIVER, reason="chromium or chromedriver is not installed"
-)
 
 Browser = Any
 Open = Callable[..., Browser]
 
 FLUID = 100.0
 """Milliseconds of a frame, in the middle, while the page is moved; a shared machine is slow."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    for switch in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"):
-        options.add_argument(switch)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    size = {"width": 1280, "height": 800, "deviceScaleFactor": 1, "mobile": False}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture
@@ -62,25 +36,6 @@ def opened(browser: Browser, tmp_path: Path) -> Iterator[Open]:
     complaints = [entry["message"] for entry in browser.get_log("browser")]
     assert complaints == []
     assert browser.execute_script("return performance.getEntriesByType('resource').length") == 0
-
-
-@pytest.mark.parametrize("bold", [False, True])
-def test_an_svg_is_set_in_the_font_that_it_brings(
-    browser: Browser, tmp_path: Path, bold: bool
-) -> None:
-    path = examples.mlp().render(tmp_path / "figure.svg", title="Wide Words")
-    browser.get(path.as_uri())
-    statuses = "return Promise.all([...document.fonts].map(f => f.load().then(f => f.status)))"
-    assert browser.execute_script(statuses) == ["loaded", "loaded"]
-    assert browser.get_log("browser") == []
-    lengths = browser.execute_script(
-        "return [...document.querySelectorAll('text')].map(t => [t.textContent, "
-        "t.getComputedTextLength(), +t.getAttribute('font-size'), t.getAttribute('font-weight')])"
-    )
-    own = [each for each in lengths if (each[3] == "bold") == bold]
-    assert len(own) > 5
-    for text, long, size, _ in own:
-        assert long == pytest.approx(width(text, size=size, bold=bold), rel=0.02, abs=0.2)
 
 
 def find(browser: Browser, css: str) -> Any:
