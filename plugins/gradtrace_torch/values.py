@@ -18,11 +18,11 @@ from gradtrace_torch.derivatives import Differentiator
 from gradtrace_torch.gradients import Gradients
 from gradtrace_torch.identity import Identities
 from gradtrace_torch.live import Edge, LiveCall, LiveUse, LiveValue
-from gradtrace_torch.modules import Modules, argument_names
+from gradtrace_torch.modules import Modules
 from gradtrace_torch.nodes import Ownership
 from gradtrace_torch.ops import Op, node_op
 from gradtrace_torch.origins import Origins, definition
-from gradtrace_torch.sources import Place, name_in_frames, place
+from gradtrace_torch.sources import Place, place
 from gradtrace_torch.statistics import Meter
 from gradtrace_torch.transforms import Transforms
 
@@ -44,7 +44,6 @@ class Values:
         self.modules = Modules(model, frame, self._returned)
         self._meter = meter
         self._gradients = gradients
-        self._frame = frame
         self._primitive = options.detail == "primitive"
         self._differentiator = (
             None
@@ -53,7 +52,7 @@ class Values:
         )
         self._identities = Identities()
         self._nodes = Ownership(self._leaf_at, self._split)
-        self._origins = Origins()
+        self._origins = Origins(self.modules, frame)
         self.transforms = Transforms()
 
     # -- tensors to values ---------------------------------------------------------------
@@ -80,7 +79,7 @@ class Values:
             self._watch_leaf(value, tensor)
         if value.is_leaf and not value.uses and self._identities.was_written_to(tensor):
             self._meter.read(value, tensor, own=True)  # initialized since it was first seen
-            value.kind, value.names = self._describe(tensor)
+            value.kind, value.names = self._origins.describe(tensor)
         return value
 
     def _at_edge(self, tensor: Tensor, op: str | None = None) -> LiveValue:
@@ -108,7 +107,7 @@ class Values:
     def _leaf(self, tensor: Tensor) -> LiveValue:
         value = self._value(tensor, own=True)
         value.is_leaf = True
-        value.kind, value.names = self._describe(tensor)
+        value.kind, value.names = self._origins.describe(tensor)
         value.op, value.place = self._origins.of(tensor)
         value.differentiable = tensor.requires_grad
         self.steps.append(value)
@@ -124,20 +123,6 @@ class Values:
             return self.of(tensor)
         self._watch_leaf(value, tensor, edge)
         return value
-
-    def _describe(self, tensor: Tensor) -> tuple[str, tuple[str, ...]]:
-        """Return the kind and the names of a leaf, by what is known of it."""
-        if id(tensor) in self.modules.parameters:
-            return "parameter", tuple(self.modules.parameters[id(tensor)])
-        if id(tensor) in self.modules.buffers:
-            return "buffer", tuple(self.modules.buffers[id(tensor)])
-        names = argument_names(tensor)
-        if not names and (name := name_in_frames(tensor, self._frame)):
-            names = (name,)
-        if isinstance(tensor, nn.Parameter):
-            return "parameter", names
-        inside = self._origins.of(tensor)[0] is not None
-        return ("constant" if inside and not tensor.requires_grad else "input"), names
 
     def _watch_leaf(self, value: LiveValue, tensor: Tensor, edge: Edge | None = None) -> None:
         """Hear the gradient of a leaf; autograd shows its edge where a call has just met it."""
@@ -283,7 +268,7 @@ class Values:
             for use in step.uses:
                 use.slots = ()
         let_go(self._nodes.forget(), self._identities.living)
-        self._frame = None
+        self._origins.forget()
         self.modules.forget()
 
     # -- modules -------------------------------------------------------------------------
