@@ -10,11 +10,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from gradtrace.backends import backends_for
-from gradtrace.errors import BackendError, FileError, OptionError, TraceError
-from gradtrace.recording.arguments import as_tuple, is_interval
+from gradtrace.errors import FileError, TraceError
+from gradtrace.recording.arguments import as_tuple, require_intervals
 from gradtrace.recording.ledger import Reading
-from gradtrace.recording.observer import Follower, Observer, Schedule
+from gradtrace.recording.live import live_matrix
+from gradtrace.recording.matrix import Matrix
+from gradtrace.recording.observer import Schedule, follower_of
 from gradtrace.recording.origin import origin, plain
 from gradtrace.recording.sample import Step
 from gradtrace.recording.selection import Names, selector
@@ -75,18 +76,12 @@ def record(
     Raises `BackendError` where no backend can follow the model, `OptionError` for an option that
     does not fit, and `FileError` where `directory` holds something else.
     """
-    for name, value in (
-        ("every", every),
-        ("large_every", large_every),
-        ("histograms_every", histograms_every),
-        ("snapshots_every", snapshots_every),
-    ):
-        needed = name in ("every", "large_every")
-        if (value is None and needed) or not is_interval(value):
-            raise OptionError(
-                f"{name}={value!r} is not a number of steps; use an integer from 1"
-                + ("" if needed else ", or None")
-            )
+    require_intervals(
+        every=every,
+        large_every=large_every,
+        histograms_every=histograms_every,
+        snapshots_every=snapshots_every,
+    )
     return Recorder(
         model,
         Path(directory),
@@ -116,7 +111,7 @@ class Recorder:
     ) -> None:
         self.directory = directory
         """Where the run is kept: another folder than was asked for if that was taken."""
-        self._follower = _follower(model, optimizers, wanted, self)
+        self._follower = follower_of(model, optimizers, wanted, self)
         self._model = model
         self._every, self._large, self._histograms, self._snapshots = intervals
         self._config = config
@@ -132,6 +127,7 @@ class Recorder:
         self._handed_over = 0.0
         self._pending: deque[tuple[int, float, Reading]] = deque()
         self._tracing: Snapshots | None = None
+        self._last: tuple[int, Reading] | None = None
 
     def __enter__(self) -> Recorder:
         self.start()
@@ -198,6 +194,17 @@ class Recorder:
         self._end(scalars, whole=True)
         self._manual = True
 
+    def live(self, quantity: str = "gradient", statistic: str = "norm") -> Matrix:
+        """Return one statistic of a quantity in the last recorded step, of all processes together.
+
+        Several processes exchange their numbers for it, once: each of them has to call this, after
+        the same step, or the others wait. On a device it waits for the numbers.
+        """
+        if self._last is None:
+            raise TraceError("no step has ended yet; call recorder.live() after recorder.step()")
+        gather = self._follower.gather
+        return live_matrix(*self._last, gather, quantity=quantity, statistic=statistic)
+
     def close(self, *, state: str = "finished") -> None:
         """End the recording: take all hooks away, and keep what is still on its way.
 
@@ -262,6 +269,7 @@ class Recorder:
         for reading in readings if complete else readings[:-1]:
             if self._index % self._every == 0:
                 self._pending.append((self._index, now, reading))
+                self._last = (self._index, reading)
             self._index += 1
 
     def _put(self, pending: tuple[int, float, Reading]) -> None:
@@ -283,18 +291,3 @@ class Recorder:
     def _is_due(self, index: int, interval: int | None) -> bool:
         looks = index // self._every
         return interval is not None and looks % max(1, interval // self._every) == 0
-
-
-def _follower(
-    model: Any,
-    optimizers: tuple[Any, ...],
-    wanted: Callable[[str], bool],
-    recorder: Recorder,
-) -> Follower:
-    backend = backends_for(model, None)[0]
-    if not isinstance(backend, Observer):
-        raise BackendError(
-            f"the backend {backend.name!r} cannot follow a model through its training; "
-            "it can trace single steps: gradtrace.trace(model)"
-        )
-    return backend.follow(model, optimizers, wanted, recorder)

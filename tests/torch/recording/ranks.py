@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -54,6 +55,7 @@ def train(
     optimizer = torch.optim.SGD(wrapped.parameters(), lr=0.1)
     if recorder is None:
         recorder = gradtrace.record(wrapped, directory, optimizer=optimizer, snapshots_every=None)
+    live = []
     with recorder:
         for step in range(STEPS):
             if slow and rank == 1:
@@ -66,6 +68,8 @@ def train(
             optimizer.step()
             optimizer.zero_grad()
             recorder.step(loss=loss)
+            live.append(recorder.live("gradient").frame())
+    pd.concat(live).to_csv(recorder.directory / f"live{rank}.csv")
 
 
 def main() -> None:

@@ -163,3 +163,19 @@ def test_findings_and_sinks_are_handed_on(tmp_path: Path) -> None:
     assert facts["parameters"] == 58
     assert facts["versions"].keys() >= {"torch", "python", "gradtrace"}
     assert facts["device"] == "cpu"
+
+
+@pytest.mark.parametrize("quantity", ["gradient", "upstream gradient"])
+def test_the_last_step_is_there_at_once(tmp_path: Path, quantity: str) -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 1))
+    with gradtrace.record(model, tmp_path / "run") as recorder:
+        with pytest.raises(TraceError, match=r"no step has ended yet; call recorder\.live\(\)"):
+            recorder.live()
+        for _ in range(2):
+            model(torch.randn(5, 3)).sum().backward()
+            recorder.step()
+            live = recorder.live(quantity, "rms")
+    run = gradtrace.open_recording(tmp_path / "run").matrix(quantity, "rms")
+    assert live.steps.tolist() == [1]
+    assert live.nodes == run.nodes
+    assert live.values[0].tolist() == pytest.approx(run.values[1].tolist(), rel=1e-6)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -85,6 +86,12 @@ def test_merged_numbers_are_those_of_one_process(
     # rounding differs with the order of the additions
     assert_recorded(tmp_path / "run", truth_of(clips=kind == "ddp"), rtol=1e-4)
     assert set(run.nodes("gradient")) == {name for name, _ in net().named_parameters()}
+    merged = run.frame("gradient")
+    for rank in range(world):
+        live = pd.read_csv(tmp_path / "run" / f"live{rank}.csv", index_col="step")
+        pd.testing.assert_frame_equal(
+            live[merged.columns], merged, check_dtype=False, check_index_type=False, rtol=1e-6
+        )
 
 
 def test_ranks_can_be_told_apart(tmp_path: Path) -> None:
