@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -128,6 +129,7 @@ class Recorder:
         self._pending: deque[tuple[int, float, Reading]] = deque()
         self._tracing: Snapshots | None = None
         self._last: tuple[int, Reading] | None = None
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Recorder:
         self.start()
@@ -166,6 +168,7 @@ class Recorder:
             rank=self._follower.rank,
             sinks=self._sinks,
             on_finding=self._on_finding,
+            left_behind=self._left_behind,
         )
         self.directory, self._index = self._writer.directory, self._writer.next_step
         try:
@@ -218,8 +221,7 @@ class Recorder:
                 self._tracing.abandon()
             if self._stepped and self._manual is None:
                 self._take({}, whole=False, complete=self._optimized)
-            while self._pending:
-                self._put(self._pending.popleft())
+            self._hand_over(self._writer.put, everything=True)
         finally:
             self._follower.stop()
             self._writer.close(state=state)
@@ -250,13 +252,24 @@ class Recorder:
         self._take(scalars, whole=whole)
         self._begin()
         if len(self._pending) >= BATCH or time.monotonic() - self._handed_over > PATIENCE:
-            self._hand_over()
+            assert self._writer is not None
+            self._hand_over(self._writer.put)
 
-    def _hand_over(self) -> None:
-        """Give the writer the steps of which the numbers have come."""
-        self._handed_over = time.monotonic()
-        while self._pending and (self._pending[0][2].ready() or len(self._pending) > LAG):
-            self._put(self._pending.popleft())
+    def _hand_over(self, keep: Callable[[Step], object], *, everything: bool = False) -> None:
+        """Have those steps kept of which the numbers have come."""
+        with self._lock:
+            self._handed_over = time.monotonic()
+            while self._pending and (
+                everything or self._pending[0][2].ready() or len(self._pending) > LAG
+            ):
+                index, moment, reading = self._pending.popleft()
+                scalars, statistics, histograms = reading.numbers()
+                keep(Step(index, moment, scalars, reading.series, statistics, histograms or None))
+
+    def _left_behind(self, keep: Callable[[Step], object], everything: bool) -> None:
+        """Have the last steps kept, in the writer's thread, while the training does else."""
+        if everything or time.monotonic() - self._handed_over > PATIENCE:
+            self._hand_over(keep, everything=everything)
 
     def _begin(self) -> None:
         assert self._tracing is not None
@@ -271,14 +284,6 @@ class Recorder:
                 self._pending.append((self._index, now, reading))
                 self._last = (self._index, reading)
             self._index += 1
-
-    def _put(self, pending: tuple[int, float, Reading]) -> None:
-        assert self._writer is not None
-        index, moment, reading = pending
-        scalars, statistics, histograms = reading.numbers()
-        self._writer.put(
-            Step(index, moment, scalars, reading.series, statistics, histograms or None)
-        )
 
     def _schedule(self, index: int) -> Schedule:
         measured = index % self._every == 0

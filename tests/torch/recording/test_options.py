@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from torch.optim import optimizer as optimizer_hooks
 
 import gradtrace
 from gradtrace.errors import BackendError, FileError, OptionError, TraceError
+from tests.recording.runs import wait_for
 
 
 def mlp() -> nn.Sequential:
@@ -179,3 +182,28 @@ def test_the_last_step_is_there_at_once(tmp_path: Path, quantity: str) -> None:
     assert live.steps.tolist() == [1]
     assert live.nodes == run.nodes
     assert live.values[0].tolist() == pytest.approx(run.values[1].tolist(), rel=1e-6)
+
+
+def test_a_step_is_kept_though_no_other_follows(tmp_path: Path) -> None:
+    model = nn.Linear(3, 2)
+    with gradtrace.record(model, tmp_path / "run") as recorder:
+        for _ in range(5):
+            model(torch.randn(5, 3)).sum().backward()
+            recorder.step()
+        run = gradtrace.open_recording(tmp_path / "run")
+        assert wait_for(lambda: len(run.steps) == 5, seconds=2.0)
+
+
+def test_a_training_that_nobody_closes_is_whole(tmp_path: Path) -> None:
+    program = """if True:
+        import sys, torch, gradtrace
+        model = torch.nn.Linear(3, 2)
+        recorder = gradtrace.record(model, sys.argv[1])
+        recorder.start()
+        for _ in range(5):
+            model(torch.randn(5, 3)).sum().backward()
+            recorder.step()
+    """
+    command = [sys.executable, "-c", program, str(tmp_path / "run")]
+    subprocess.run(command, check=True, timeout=120)
+    assert gradtrace.open_recording(tmp_path / "run").steps.tolist() == list(range(5))
