@@ -90,7 +90,7 @@ class Writer:
         self._rank = rank
         self._followers = Followers(sinks, on_finding, self._warn)
         self._findings: list[Finding] = []
-        self._left_behind = left_behind and WeakMethod(left_behind)
+        self._left_behind = None if left_behind is None else WeakMethod(left_behind)
         self._name = secrets.token_hex(8)
         self._process = os.getpid()
         self._queue: deque[Step] = deque()
@@ -176,7 +176,7 @@ class Writer:
 
     def _fetch(self, *, everything: bool = False) -> None:
         """Take the steps that the training has not put yet, in case it does not come to it."""
-        left_behind = self._left_behind and self._left_behind()
+        left_behind = None if self._left_behind is None else self._left_behind()
         if left_behind is not None:
             try:
                 left_behind(self._queue.append, everything)
