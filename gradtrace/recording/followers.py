@@ -13,7 +13,7 @@ from gradtrace.recording.watch import Finding, Watch
 
 __all__ = ["Followers"]
 
-PAUSE = 0.5
+PAUSE = 1.0
 """Seconds between two looks at what was recorded."""
 
 BATCH = 512

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Writer"]
 
-TICK = 0.1
+TICK = 0.4
 """Seconds between two looks at what waits to be kept."""
 
 RETRY = 1.0
