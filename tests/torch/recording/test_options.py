@@ -14,7 +14,13 @@ from torch.nn.modules import module as module_hooks
 from torch.optim import optimizer as optimizer_hooks
 
 import gradtrace
-from gradtrace.errors import BackendError, FileError, OptionError, TraceError
+from gradtrace.errors import (
+    BackendError,
+    FileError,
+    OptionError,
+    RecordingError,
+    TraceError,
+)
 from tests.recording.runs import wait_for
 
 
@@ -207,3 +213,27 @@ def test_a_training_that_nobody_closes_is_whole(tmp_path: Path) -> None:
     command = [sys.executable, "-c", program, str(tmp_path / "run")]
     subprocess.run(command, check=True, timeout=120)
     assert gradtrace.open_recording(tmp_path / "run").steps.tolist() == list(range(5))
+
+
+@pytest.mark.parametrize("sinks", ["tensorboard", ["tensorboard"]])
+def test_a_sink_is_found_by_its_name(tmp_path: Path, sinks: Any) -> None:
+    pytest.importorskip("tensorboard")
+    with gradtrace.record(mlp(), tmp_path / "run", sinks=sinks) as recorder:
+        recorder.step(loss=1.0)
+    assert len(list((tmp_path / "run").glob("events.out.tfevents.*"))) == 1
+    assert len(gradtrace.open_recording(tmp_path / "run").steps) == 1
+
+
+@pytest.mark.parametrize(
+    ("sinks", "error", "message"),
+    [
+        ("wandb", RecordingError, "no sink is named 'wandb'; use one of 'tensorboard'"),
+        ([print], OptionError, r"which is no sink: it has no open\(\); pass the name of one"),
+    ],
+)
+def test_what_is_no_sink_is_said(
+    tmp_path: Path, sinks: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        gradtrace.record(mlp(), tmp_path / "run", sinks=sinks)
+    assert not (tmp_path / "run").exists()
