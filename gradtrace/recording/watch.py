@@ -36,7 +36,7 @@ class Finding(Reported):
         steps = f"step {self.first_step:,}"
         if self.last_step != self.first_step:
             steps = f"steps {self.first_step:,} to {self.last_step:,}"
-        head = f"{self.severity}: {self.rule} at {self.node}, {steps}"
+        head = f"{self.severity}: {self.rule} at {self.node or 'the model'}, {steps}"
         return f"{head}{f' ({shown})' if shown else ''}. {self.cause} {self.remedy}"
 
 
