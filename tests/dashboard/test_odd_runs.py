@@ -52,7 +52,7 @@ def test_a_broken_run_names_its_file_and_the_others_work(
     run(tmp_path / "good")
     recorded(tmp_path / "bad", training(200))
     spoil(tmp_path / "bad" / "rank00000.sqlite")
-    test = page(name, runs=tmp_path, run="bad")
+    test = page(name, within=tmp_path, run="bad")
     assert not test.exception
     if name not in ("compare", "file"):
         assert says in spelled(test)
@@ -73,7 +73,7 @@ def test_a_broken_run_names_its_file_and_the_others_work(
 )
 def test_an_odd_run_breaks_no_page(page: Page, tmp_path: Path, name: str, step: Step) -> None:
     recorded(tmp_path / "odd", [step])
-    test = page(name, runs=tmp_path, run="odd", quantity="gradient")
+    test = page(name, within=tmp_path, run="odd", quantity="gradient")
     assert not test.exception
     if name == "graph":
         assert "No step of this run was traced whole" in spelled(test)
@@ -85,7 +85,7 @@ def test_an_odd_run_breaks_no_page(page: Page, tmp_path: Path, name: str, step: 
 def test_a_run_that_is_deleted_is_missed_calmly(page: Page, tmp_path: Path, name: str) -> None:
     run(tmp_path / "here")
     run(tmp_path / "there", seed=1)
-    test = page(name, runs=tmp_path, run="there", runs_="here|there")
+    test = page(name, within=tmp_path, run="there", runs="here|there")
     shutil.rmtree(tmp_path / "there")
     test.run()
     assert not test.exception
@@ -102,7 +102,7 @@ def test_a_snapshot_that_is_cut_short_names_its_file(page: Page, tmp_path: Path)
     run(tmp_path / "run")
     file = tmp_path / "run" / "snapshots" / "step000000000.gradtrace"
     file.write_bytes(small_graph().save(tmp_path / "whole.gradtrace").read_bytes()[:200])
-    test = page("graph", runs=tmp_path, run="run", step="0")
+    test = page("graph", within=tmp_path, run="run", step="0")
     assert not test.exception
     assert file.name in spelled(test)
 

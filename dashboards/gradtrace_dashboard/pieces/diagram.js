@@ -102,7 +102,7 @@ class Diagram {
     scene.frames.forEach((frame, index) => { frame.open = this.opened[index] !== toggled.includes(frame.scope); });
     const found = data.edges.find((each) => each.id === edge);
     const number = data.nodes.findIndex((each) => each.id === node);
-    const frame = scene.frames.findIndex((each) => each.scope === scope);
+    const frame = scene.frames.findIndex((each) => each.scope === (scope || node));
     if (found) for (const box of [found.from, found.to]) scene.reveal(box);
     else if (number >= 0) scene.reveal(scene.boxesOf[number][0]);
     else if (frame >= 0) this.revealFrame(frame);
