@@ -60,6 +60,15 @@ def test_a_broken_run_names_its_file_and_the_others_work(
         assert test.selectbox(key="choice run").value == "good"
 
 
+@pytest.mark.parametrize("name", ["runs", "flow", "layer", "findings", "graph"])
+def test_where_all_runs_are_broken_each_is_named(page: Page, tmp_path: Path, name: str) -> None:
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "rank00000.sqlite").write_bytes(b"a holiday")
+    test = page(name, within=tmp_path)
+    assert not test.exception
+    assert "rank00000.sqlite" in spelled(test)
+
+
 @each_page
 @pytest.mark.parametrize(
     "step",
@@ -90,7 +99,7 @@ def test_a_run_that_is_deleted_is_missed_calmly(page: Page, tmp_path: Path, name
     test.run()
     assert not test.exception
     if name in ("flow", "layer", "findings", "graph"):
-        assert "there is no run 'there' any more" in spelled(test)
+        assert "There is no run 'there' any more. Another run is shown." in spelled(test)
     shutil.rmtree(tmp_path / "here")
     test.run()
     assert not test.exception

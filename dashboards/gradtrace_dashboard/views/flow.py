@@ -37,8 +37,10 @@ def show() -> None:
     run = common.run()
     st.title("Gradient flow")
     if not len(data.steps(run.path)):
-        st.info("No step has been recorded yet; this page follows as soon as there is one.")
-        common.follow(lambda: _wait(run.path), live=True)
+        live = run.state == "training"
+        follows = "; this page follows as soon as there is one" if live else ""
+        st.info(f"No step has been recorded{follows}.")
+        common.follow(lambda: _wait(run.path), live=live)
         return
     view = choose(run.path)
     playing = address.read("play") == "yes"
