@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
+from inspect import CO_OPTIMIZED
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -20,6 +22,9 @@ __all__ = [
     "user_frame",
     "user_level",
 ]
+
+_ONLY_THE_FRAME = 3
+"""References to the variables of a frame where nobody but the frame, and who asks, holds them."""
 
 Place = tuple[CodeType, int]
 """A code object and the index of the instruction in it."""
@@ -83,7 +88,7 @@ def name_in_frames(value: Any, outermost: FrameType | None) -> str | None:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if not is_hidden(frame.f_code):
-            for name, held in frame.f_locals.items():
+            for name, held in _variables(frame).items():
                 if held is value and name.isidentifier() and not name.startswith("_"):
                     found = name
                     break
@@ -91,6 +96,21 @@ def name_in_frames(value: Any, outermost: FrameType | None) -> str | None:
             break
         frame = frame.f_back
     return found
+
+
+def _variables(frame: FrameType) -> Mapping[str, Any]:
+    """Return the variables of a frame.
+
+    Before Python 3.13 the frame of a function keeps the dict that it gave out, and with it the
+    tensors in it, until it returns: that is emptied, unless the user has it from `locals()`.
+    """
+    given = frame.f_locals
+    if type(given) is not dict or not frame.f_code.co_flags & CO_OPTIMIZED:
+        return given
+    variables = given.copy()
+    if sys.getrefcount(given) <= _ONLY_THE_FRAME:
+        given.clear()
+    return variables
 
 
 def user_level() -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 import gradtrace
@@ -20,7 +21,7 @@ from gradtrace.graph import Graph
 from gradtrace.summary import Summary
 from gradtrace.tape import Call, Leaf, Tape, Use, Value
 
-COMMANDS = ("demo", "show", "render", "check", "runs", "export", "plugins")
+COMMANDS = list(get_command(app).commands)  # type: ignore[attr-defined]
 
 
 def square(point: float = 3.0, downstream: float = 6.0) -> Graph:
@@ -230,6 +231,13 @@ def test_the_digits_demo(run: Callable[..., Result], tmp_path: Path) -> None:
     )
     assert (tmp_path / "digits.pdf").read_bytes().startswith(b"%PDF")
     assert "block1" in (tmp_path / "digits.svg").read_text()
+    training = gradtrace.open_recording(tmp_path / "digits-run")
+    assert f"gradtrace dashboard {tmp_path / 'digits-run'}" in result.output
+    assert len(training.steps) == 15 * 45
+    assert training.state == "finished"
+    assert training.findings == ()
+    losses = training.scalar("loss")[1]
+    assert losses[-45:].mean() < losses[:45].mean() / 5
 
 
 @pytest.mark.slow
@@ -238,3 +246,4 @@ def test_the_digits_demo_as_json(run: Callable[..., Result], tmp_path: Path) -> 
     assert facts["accuracy"] > 0.95
     assert facts["check"]["failed"] == 0
     assert all(Path(file).exists() for file in facts["files"].values())
+    assert facts["recording"] == {"run": str(tmp_path / "digits-run"), "steps": 15 * 45}

@@ -18,8 +18,19 @@ if TYPE_CHECKING:
 __all__ = ["Depth", "File", "Json", "app", "load"]
 
 
+_ORDER = (
+    *("demo", "show", "render", "check", "explain", "paths", "diagnose", "diff"),
+    *("runs", "dashboard", "export", "plugins"),
+)
+"""The commands as one comes to need them: a first look, a graph, a training."""
+
+
 class Commands(TyperGroup):
     """Commands that report an error of gradtrace as one line on the error output."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the commands in the order of the help."""
+        return sorted(super().list_commands(ctx), key=_ORDER.index)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; exit with status 2 where gradtrace refuses what it is asked."""

@@ -1,10 +1,11 @@
-"""A small convolutional network that learns handwritten digits, with one of its steps traced."""
+"""A small convolutional network learns handwritten digits, recorded, with one step traced."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path
 from shlex import quote
 from typing import Any, NamedTuple
@@ -42,7 +43,10 @@ gradtrace show {graph}
 gradtrace check {graph} --json
 
 # another figure, each block as one box
-gradtrace render {graph} -o {blocks} --depth 1"""
+gradtrace render {graph} -o {blocks} --depth 1
+
+# gradient flow over the whole training
+gradtrace dashboard {run}"""
 
 LINES = """\
 import gradtrace
@@ -93,13 +97,14 @@ def run(output: Path, console: Console) -> dict[str, Any]:
     """Train, trace, check, draw; return the facts of it."""
     train, test = _data()
     console.rule("[bold]gradtrace demo: digits", align="left")
-    model, accuracy = _train(train, test, console)
+    model, accuracy, run = _train(train, test, output, console)
     sample = Data(test.images[:TRACED], test.digits[:TRACED])
     _show_images(model, sample, console)
     graph = _trace(model, sample)
     _show_graph(graph, console)
     files = _write(graph, output, console)
-    _show_next(files, console)
+    _show_run(run, console)
+    _show_next(files, run, console)
     check = graph.check()
     return {
         "demo": "digits",
@@ -107,6 +112,7 @@ def run(output: Path, console: Console) -> dict[str, Any]:
         "overview": plain(overview(graph)),
         "check": {name: len(getattr(check, name)) for name in ("passed", "failed", "unverifiable")},
         "files": plain(files),
+        "recording": {"run": str(run.directory), "steps": len(run.steps)},
     }
 
 
@@ -120,18 +126,21 @@ def _data() -> tuple[Data, Data]:
     return Data(images[train], digits[train]), Data(images[test], digits[test])
 
 
-def _train(train: Data, test: Data, console: Console) -> tuple[Net, float]:
-    """Return a trained network with the share of test images that it recognizes."""
+def _train(
+    train: Data, test: Data, output: Path, console: Console
+) -> tuple[Net, float, gradtrace.Recording]:
+    """Return a trained network, the share of test images it recognizes, and its recording."""
     torch.manual_seed(0)
     model = Net()
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     began = time.perf_counter()
     columns = TextColumn("  {task.description}"), BarColumn(), TextColumn("{task.fields[loss]}")
     progress = Progress(*columns, TimeElapsedColumn(), console=console, transient=True)
-    with _one_thread(), progress:
+    recorder = gradtrace.record(model, _free(output / "digits-run"), optimizer=optimizer)
+    with _one_thread(), progress, recorder:
         task = progress.add_task("training", total=EPOCHS, loss="")
         for _ in range(EPOCHS):
-            loss = _epoch(model, optimizer, train)
+            loss = _epoch(model, optimizer, train, recorder)
             progress.update(task, advance=1, loss=f"loss {loss:.4f}")
     with torch.no_grad():
         accuracy = float((model(test.images).argmax(1) == test.digits).double().mean())
@@ -141,7 +150,13 @@ def _train(train: Data, test: Data, console: Console) -> tuple[Net, float]:
         f"{time.perf_counter() - began:.1f} s;\n  it recognizes {accuracy:.1%} of "
         f"{len(test.digits)} others. Here are {TRACED} of those:\n"
     )
-    return model, accuracy
+    return model, accuracy, gradtrace.open_recording(recorder.directory)
+
+
+def _free(folder: Path) -> Path:
+    """Return `folder`, or one beside it that there is not yet: each demo is a run of its own."""
+    more = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
+    return next(each for each in chain([folder], more) if not each.exists())
 
 
 @contextmanager
@@ -155,7 +170,9 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _epoch(model: Net, optimizer: torch.optim.Optimizer, train: Data) -> float:
+def _epoch(
+    model: Net, optimizer: torch.optim.Optimizer, train: Data, recorder: gradtrace.Recorder
+) -> float:
     """Show the network every image once; return the last loss."""
     loss = torch.tensor(0.0)
     for batch in torch.randperm(len(train.digits)).split(BATCH):
@@ -163,6 +180,7 @@ def _epoch(model: Net, optimizer: torch.optim.Optimizer, train: Data) -> float:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        recorder.step(loss=loss)
     return loss.item()
 
 
@@ -226,12 +244,21 @@ def _write(graph: gradtrace.Graph, output: Path, console: Console) -> dict[str, 
     return files
 
 
-def _show_next(files: dict[str, Path], console: Console) -> None:
+def _show_run(run: gradtrace.Recording, console: Console) -> None:
+    """Say what was recorded of the training."""
+    what = f"the training, {len(run.steps)} steps, {len(run.findings)} findings"
+    console.print(Text.assemble(f"  {run.directory}  ", (what, "dim")), soft_wrap=True)
+    for finding in run.findings:
+        console.print(Text(f"  {finding}"))
+
+
+def _show_next(files: dict[str, Path], run: gradtrace.Recording, console: Console) -> None:
     """Say what to try with the files."""
     graph = str(files["graph"])
     blocks = quote(str(files["graph"].with_name("blocks.svg")))
     _title("Try next", console)
-    _show_code(COMMANDS.format(graph=quote(graph), blocks=blocks), "bash", console)
+    folder = quote(str(run.directory))
+    _show_code(COMMANDS.format(graph=quote(graph), blocks=blocks, run=folder), "bash", console)
     console.print()
     _show_code(LINES.format(graph=graph), "python", console)
 

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from gradtrace.recording.ledger import Reading
 
-__all__ = ["LARGE", "Follower", "Moments", "Observer", "Schedule"]
+__all__ = ["ENDS", "LARGE", "NEAR", "Follower", "Moments", "Observer", "Schedule"]
 
 
 LARGE = 2**15
 """Elements of a tensor above which it is large: reading it costs more than all else about it."""
+
+ENDS: Mapping[str, tuple[float, float]] = MappingProxyType(
+    {
+        "sigmoid": (0, 1),
+        "hardsigmoid": (0, 1),
+        "softmax": (0, 1),
+        "tanh": (-1, 1),
+        "softsign": (-1, 1),
+    }
+)
+"""Operations that saturate, with the ends of what they give."""
+
+NEAR = 1 / 400
+"""Of the way between the ends: there the derivative of tanh and sigmoid is 1 % of its largest."""
 
 
 class Moments(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from html import escape
@@ -24,9 +25,6 @@ __all__ = ["THEMES", "Figure", "Renderer", "Theme", "draw", "figure", "mimebundl
 
 PLAIN = ("shapes", "gains")
 """What a figure shows that does not fit its page with all numbers."""
-
-COARSE = 1
-"""How often a figure is drawn with fewer boxes before one with names alone is preferred."""
 
 SMALLER = (22, 14, 8, 5)
 """Boxes that a figure may still have where one with more does not fit its page."""
@@ -73,32 +71,50 @@ def draw(
 def _fitted(
     graph: nx.MultiDiGraph[str], renderer: Renderer, format: str, options: dict[str, Any]
 ) -> bytes:
-    """Return the drawing, folded further until it fits its page where nobody said how far."""
+    """Return the drawing, folded further until it fits its page where nobody said how far.
+
+    One that leaves calls out is the last resort.
+    """
     error = None
-    for choice in _choices(options):
+    for made in _ever_less(graph, options):
         try:
-            return renderer.render(figure(graph, **choice), format)
+            return renderer.render(made, format)
         except PageError as too_large:
             error = error or too_large
     assert error is not None
     raise error
 
 
-def _choices(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield `options`, then ever less to draw, as far as `options` leave it open."""
-    yield options
+def _ever_less(graph: nx.MultiDiGraph[str], options: dict[str, Any]) -> Iterator[Figure]:
+    """Yield the figure, then ever smaller ones, as far as `options` leave it open.
+
+    Names alone are preferred to all numbers of a figure that is folded twice as far.
+    """
     if options.get("width") is None:
+        yield figure(graph, **options)
         return
-    limits = (
-        [] if {"depth", "limit_nodes"} & options.keys() else [{"limit_nodes": n} for n in SMALLER]
-    )
-    shows = [] if "show" in options else [{"show": PLAIN}]
-    yield from (options | less for less in shows)
-    for index, limit in enumerate(limits):
-        if index == COARSE and shows:
-            yield options | {"show": ()}
-        yield options | limit
-        yield from (options | limit | less for less in shows)
+    limits = () if {"depth", "limit_nodes"} & options.keys() else SMALLER
+    cut: list[Figure] = []
+    finer: dict[str, Any] | None = None
+    boxes = math.inf
+    for limit in (None, *limits):
+        if limit is not None and boxes <= limit:
+            continue
+        chosen = options if limit is None else options | {"limit_nodes": limit}
+        made = figure(graph, **chosen)
+        boxes = len(made.nodes)
+        if made.cut:
+            cut.append(made)
+            continue
+        yield made
+        if "show" not in options:
+            yield figure(graph, **chosen, show=PLAIN)
+            if finer is not None:
+                yield figure(graph, **finer, show=())
+            finer = chosen
+    if finer is not None:
+        yield figure(graph, **finer, show=())
+    yield from cut
 
 
 def mimebundle(graph: nx.MultiDiGraph[str]) -> dict[str, str]:

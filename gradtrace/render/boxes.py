@@ -13,7 +13,7 @@ import networkx as nx
 from gradtrace.render.pieces import LEAVES, Arrow, Box, Drawing, folded_calls, place_of
 from gradtrace.render.scopes import Place
 
-__all__ = ["PARALLEL", "calls_of", "draw_boxes"]
+__all__ = ["CROWD", "PARALLEL", "calls_of", "draw_boxes"]
 
 
 NEAR = 8
@@ -23,7 +23,7 @@ An arrow that passes many calls costs the layout more time than all boxes togeth
 """
 
 CROWD = 16
-"""Leaves drawn at one call before the rest of them is summed up in one box."""
+"""Leaves drawn at one call before the rest of them is summed up in one box, unless told."""
 
 
 FEW = 2
@@ -46,11 +46,15 @@ def calls_of(graph: nx.MultiDiGraph[str]) -> list[str]:
 
 
 def draw_boxes(
-    graph: nx.MultiDiGraph[str], *, ends: int | None = None, parallel: int = PARALLEL
+    graph: nx.MultiDiGraph[str],
+    *,
+    ends: int | None = None,
+    crowd: int = CROWD,
+    parallel: int = PARALLEL,
 ) -> Drawing:
     """Return the boxes of `graph`; only of the first and the last `ends` calls if told."""
     calls = calls_of(graph)
-    artist = _Artist(graph, calls, parallel)
+    artist = _Artist(graph, calls, crowd, parallel)
     if ends is None or 2 * ends >= len(calls):
         artist.draw(calls)
         artist.draw_unused()
@@ -76,9 +80,11 @@ class _Spread:
 class _Artist:
     """Adds boxes in an order in which operands come before results."""
 
-    def __init__(self, graph: nx.MultiDiGraph[str], calls: Sequence[str], parallel: int) -> None:
+    def __init__(
+        self, graph: nx.MultiDiGraph[str], calls: Sequence[str], crowd: int, parallel: int
+    ) -> None:
         self.graph = graph
-        self.parallel = parallel
+        self.crowd, self.parallel = crowd, parallel
         self.drawing = Drawing()
         self.position = {node: index for index, node in enumerate(calls)}
         self.number: dict[str, int] = {}
@@ -111,19 +117,28 @@ class _Artist:
                 tails[operand] = self.leaf(operand, node)
             arrows.append((tails[operand] if operand in tails else self.number[operand], edge))
         folded = folded_calls(data)
+        place = self.place(node)
         if crowd and not folded:
             text = f"… {len(crowd):,} leaves not drawn …"
-            arrows.append((self.add(Box(None, {}, place_of(data), text=text)), None))
+            arrows.append((self.add(Box(None, {}, place, text=text)), None))
         if self.omission is not None and self.touches_omitted(node):
             arrows.append((self.omission, None))
         hidden = len(crowd) if folded else 0
-        self.number[node] = self.add(Box(node, data, place_of(data), hidden=hidden))
+        self.number[node] = self.add(Box(node, data, place, hidden=hidden))
         self.drawing.arrows += _bundled(arrows, self.number[node], self.parallel)
+
+    def place(self, node: str) -> Place:
+        """Return where a call belongs, or an item: where the call belongs whose result it is of."""
+        own = place_of(self.graph.nodes[node])
+        if self.graph.nodes[node]["kind"] != "item":
+            return own
+        call = next(iter(self.graph.predecessors(node)), node)
+        return place_of(self.graph.nodes[call])._replace(run=own.run)
 
     def has_no_room(self, leaf: str, call: str, drawn: int) -> bool:
         """Tell whether a leaf is only counted: one of a crowd, or of the many of a fold."""
         if not folded_calls(self.graph.nodes[call]):
-            return drawn >= CROWD
+            return drawn >= self.crowd
         if self.graph.nodes[leaf]["kind"] == "input":
             return False
         tails = {tail for tail in self.graph.predecessors(call) if self.is_leaf(tail)}
@@ -136,6 +151,7 @@ class _Artist:
             for node, number in self.number.items()
             if not self.is_leaf(node) and not self.omitted.isdisjoint(self.graph.successors(node))
         ]
+        self.drawing.cut = True
         self.omission = self.add(Box(None, {}, Place(), text=text))
         self.drawing.arrows += [Arrow(tail, self.omission, None) for tail in tails]
 

@@ -16,6 +16,10 @@ NEIGHBOURS = 2
 """Calls around a node, in either direction, that its neighbourhood holds."""
 
 
+LEADING = 2
+"""Calls without gradient between an input and a call with one, up to which they are drawn."""
+
+
 def focused(graph: nx.MultiDiGraph[str], focus: str | None) -> nx.MultiDiGraph[str]:
     """Return the part of `graph` in the scope called `focus`, or around the node called so.
 
@@ -40,7 +44,8 @@ def focused(graph: nx.MultiDiGraph[str], focus: str | None) -> nx.MultiDiGraph[s
 def visible_part(graph: nx.MultiDiGraph[str], show: frozenset[str]) -> nx.MultiDiGraph[str]:
     """Return `graph` without the leaves and calls that are not to be shown.
 
-    A value without gradient stays where a call with one takes it as an input.
+    Values without gradient stay where they lead, in few calls, from an input to a call with one:
+    they say what is computed of it.
     """
     hidden: set[str] = set()
     if "parameters" not in show:
@@ -48,10 +53,22 @@ def visible_part(graph: nx.MultiDiGraph[str], show: frozenset[str]) -> nx.MultiD
         hidden = {node for node, kind in graph.nodes(data="kind") if kind in kinds}
     if "undifferentiated" not in show:
         plain = {node for node, known in graph.nodes(data="differentiable") if not known}
-        inputs = {node for node in plain if graph.nodes[node]["kind"] == "input"}
-        used = {node for node in inputs if not plain.issuperset(graph.successors(node))}
-        hidden |= plain - used
+        hidden |= plain - _leading(graph, plain - hidden)
     return _part(graph, set(graph) - hidden) if hidden else graph
+
+
+def _leading(graph: nx.MultiDiGraph[str], plain: set[str]) -> set[str]:
+    """Return what leads from an input through at most `LEADING` of these nodes to another."""
+    inputs = {node for node in plain if graph.nodes[node]["kind"] == "input"}
+    near: dict[str, int] = dict.fromkeys(inputs, 0)
+    for steps in range(1, LEADING + 1):
+        reached = {head for node in near for head in graph.successors(node)}
+        near |= dict.fromkeys((reached & plain) - near.keys(), steps)
+    leading: set[str] = set()
+    for node in sorted(near, key=near.__getitem__, reverse=True):
+        if any(head not in plain or head in leading for head in graph.successors(node)):
+            leading.add(node)
+    return leading
 
 
 def highlighted(

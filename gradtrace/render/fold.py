@@ -7,14 +7,17 @@ from typing import Protocol, runtime_checkable
 
 import networkx as nx
 
-from gradtrace.render.boxes import PARALLEL, calls_of, draw_boxes
+from gradtrace.render.boxes import CROWD, PARALLEL, calls_of, draw_boxes
 from gradtrace.render.pieces import Drawing, folded_calls
 from gradtrace.render.repeats import fold_repeats
 
-__all__ = ["LIMIT_NODES", "fold"]
+__all__ = ["ADVICE", "LIMIT_NODES", "fold"]
 
 LIMIT_NODES = 200
 """Boxes up to which a figure is drawn unfolded; laid out in well under a second."""
+
+ADVICE = " A larger limit_nodes= draws more."
+"""What a note ends with, where there is room for more."""
 
 EFFORT = 12
 """Places that a layout may order for each box of the limit: long arrows cost more than boxes."""
@@ -35,6 +38,7 @@ def fold(
     depth: int | None,
     limit: int,
     repeats: bool | None = None,
+    crowd: int = CROWD,
     parallel: int = PARALLEL,
 ) -> tuple[nx.MultiDiGraph[str], Drawing, str | None]:
     """Return the graph as it is drawn, its boxes, and a note on what was folded or left out.
@@ -49,16 +53,13 @@ def fold(
             coarsest = folded
             if len(calls_of(folded)) > limit:
                 continue
-            drawing = draw_boxes(folded, parallel=parallel)
+            drawing = draw_boxes(folded, crowd=crowd, parallel=parallel)
             if _fits(drawing, limit):
                 return folded, drawing, _folding_note(folded, level, asked=level == depth)
     ends = _ends(coarsest, limit)
     total = len(calls_of(coarsest))
-    drawing = draw_boxes(coarsest, ends=ends, parallel=parallel)
-    note = (
-        f"Of {total:,} calls the first {ends:,} and the last {ends:,} are drawn; "
-        "a larger limit_nodes= draws more."
-    )
+    drawing = draw_boxes(coarsest, ends=ends, crowd=crowd, parallel=parallel)
+    note = f"Of {total:,} calls the first {ends:,} and the last {ends:,} are drawn.{ADVICE}"
     inside = _folded_calls(coarsest)
     if inside:
         note = f"Folded at depth 1: {inside:,} calls are inside folded boxes. {note}"
@@ -115,5 +116,5 @@ def _folding_note(graph: nx.MultiDiGraph[str], level: int | None, *, asked: bool
     if not inside:
         return None
     where = f"Folded at depth {level}" if level else "Folded"
-    more = "" if asked else " A larger limit_nodes= draws more."
+    more = "" if asked else ADVICE
     return f"{where}: {inside:,} calls are inside folded boxes.{more}"

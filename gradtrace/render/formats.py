@@ -14,7 +14,7 @@ __all__ = ["FORMATS", "find_writer"]
 Writer = Callable[..., str]
 """Writes a graph as text, with keyword-only options."""
 
-FIGURES = {"tex": "tikz", "tikz": "tikz", "mmd": "mermaid", "mermaid": "mermaid"}
+FIGURES = {"mmd": "mermaid", "mermaid": "mermaid"}
 """Formats of a styled figure, with the module here whose `write` takes one."""
 
 GRAPHS = {

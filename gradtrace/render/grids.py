@@ -39,6 +39,8 @@ def edge_grid(data: Mapping[str, Any], theme: Theme) -> Grid | None:
     derivative: LocalDerivative | None = data["local_derivative"]
     if derivative is None:
         return None
+    if derivative.array is None and derivative.structure not in ("identity", "zero"):
+        return None
     rows, columns = np.prod(derivative.result_shape), np.prod(derivative.operand_shape)
     if max(rows, columns) > LARGEST or rows * columns < 2:
         return None

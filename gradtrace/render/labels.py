@@ -84,7 +84,7 @@ def _name(box: Box, scope: str) -> str:
     if run is not None and run.calls == 1 and run.numbers[0] and box.folded:
         return printable(run.name)
     inner = box.node.removeprefix(f"{scope}.") if scope else box.node
-    if inner.isdigit():
+    if scope and inner.isdigit():
         inner = f"{scope.rpartition('.')[2]}.{inner}"
     return printable(inner)
 
@@ -121,8 +121,10 @@ def _measures(word: str, data: Mapping[str, Any], key: str) -> list[Row]:
     row = _measured(word, data[key])
     repeated = [_measured(word, each[key]) for each in data.get("repeated", ())]
     last = repeated[-1] if repeated else row
-    if len({each.text for each in repeated}) < 2 or "," in row.text + last.text:
+    if len({each.text for each in repeated}) < 2:
         return [row]
+    if "," in row.text + last.text:
+        return []  # the items of the call, which follow it, say more
     role = "alarm" if any(each.role == "alarm" for each in repeated) else "number"
     rows = [Row(f"{row.text} … {last.text}", role, last.caption or row.caption)]
     sizes = [size for each in data["repeated"] if (size := _size(each[key])) is not None]

@@ -135,6 +135,8 @@ class FigureEdge:
     `carried` runs to the next repetition, against the order of the boxes; `gradient` runs from
     result to operand, against the order too.
     """
+    against: str = ""
+    """Of a gradient, what it runs against: `value`, `skip` or `carried`."""
     latex: str = ""
     """The same as `label` in LaTeX; empty if it is no mathematics."""
     grid: Grid | None = None
@@ -188,6 +190,8 @@ class Figure:
     legend: Legend | None = None
     note: str | None = None
     """What was folded or left out."""
+    cut: bool = False
+    """Whether calls are left out, not only folded."""
     theme: Theme = field(default_factory=lambda: Theme("plain"))
     width: float | None = None
     """The width of the page in inches; without it, the page is as large as the drawing."""

@@ -55,6 +55,8 @@ class Drawing:
 
     boxes: list[Box] = field(default_factory=list)
     arrows: list[Arrow] = field(default_factory=list)
+    cut: bool = False
+    """Whether calls are left out."""
 
     @property
     def effort(self) -> int:

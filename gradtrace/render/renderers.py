@@ -14,7 +14,7 @@ __all__ = ["Renderer", "find_renderer"]
 
 GROUP = "gradtrace.renderers"
 
-INSTALL = "pip install 'gradtrace[graphviz]' installs one for svg, pdf, png and dot"
+INSTALL = "pip install 'gradtrace[graphviz]' installs one for svg, pdf, png, tex and dot"
 
 
 @runtime_checkable

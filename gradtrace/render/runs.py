@@ -40,11 +40,11 @@ class Run:
 
         >>> Run(0, 12, 5, "encoder.layer", ("0", "11"), ()).label
         'layer.0 … 11  × 12'
-        >>> Run(0, 50, 2, "cell", ("", ""), ()).label
+        >>> Run(0, 50, 2, "cell", ("", ""), (Carried("h", "tanh", {}),)).label
         '× 50 steps'
         """
         if not self.numbers[0]:
-            return f"× {self.count:,} steps"
+            return f"× {self.count:,}" + (" steps" if self.carried else "")
         return f"{self.name}  × {self.count:,}"
 
     @property

@@ -11,7 +11,7 @@ from gradtrace.render.numbers import middle, printable
 from gradtrace.render.parts import Cluster
 from gradtrace.render.runs import Run
 
-__all__ = ["Frames", "Place", "reaches"]
+__all__ = ["Frames", "Place", "reaches", "shortened"]
 
 LABEL = 40
 """Characters of a frame's label."""
@@ -111,7 +111,12 @@ def _cluster(name: str, key: _Key, parent: str | None, outer: str) -> Cluster:
     label = key.scope.removeprefix(f"{outer}.") if outer else key.scope
     repeats = 1 if key.run is None else key.run.count
     label = label if key.run is None else key.run.label
-    return Cluster(name, middle(printable(label), LABEL), parent, printable(key.scope), repeats)
+    return Cluster(name, shortened(label), parent, printable(key.scope), repeats)
+
+
+def shortened(label: str) -> str:
+    """Return the label of a frame."""
+    return middle(printable(label), LABEL)
 
 
 def _path(place: Place, reach: Mapping[int, str]) -> _Path:
@@ -139,11 +144,18 @@ def _holds(outer: str, inner: str) -> bool:
 
 
 def _worthwhile(paths: Sequence[_Path]) -> set[_Path]:
-    """Return the frames that hold at least two boxes, not all of them in one inner frame."""
+    """Return the frames that hold at least two boxes, not all of them in one inner frame.
+
+    The frame of what is repeated is kept for what it says, whatever is in it.
+    """
     boxes: Counter[_Path] = Counter()
     for path in paths:
         boxes.update(path[:end] for end in range(1, len(path) + 1))
     largest: dict[_Path, int] = {}
     for path, count in boxes.items():
         largest[path[:-1]] = max(largest.get(path[:-1], 0), count)
-    return {path for path, count in boxes.items() if count > max(1, largest.get(path, 0))}
+    return {
+        path
+        for path, count in boxes.items()
+        if count > max(1, largest.get(path, 0)) or (path and path[-1].run and count > 1)
+    }

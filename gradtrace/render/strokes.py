@@ -59,9 +59,12 @@ class Strokes:
             if self.passes != "both":
                 yield edge
                 continue
-            yield replace(edge, colour=self.theme.grey, width=THIN, line="solid")
-            if edge.line == "solid":
-                yield _returning(replace(edge, label="", grid=None))
+            value = replace(edge, colour=self.theme.grey, width=THIN, line="solid")
+            if edge.line != "solid":
+                yield value
+                continue
+            yield replace(value, label="", latex="", grid=None)
+            yield _returning(edge)
 
     def _edge(self, arrow: Arrow, kind: str) -> FigureEdge:
         boxes = self.drawing.boxes
@@ -124,7 +127,7 @@ def _mathematical(number: str) -> str:
 
 def _returning(edge: FigureEdge) -> FigureEdge:
     """Return the arrow of the gradient that comes back along `edge`."""
-    return replace(edge, tail=edge.head, head=edge.tail, kind="gradient")
+    return replace(edge, tail=edge.head, head=edge.tail, kind="gradient", against=edge.kind)
 
 
 def _norm(data: Mapping[str, Any] | None) -> float | None:

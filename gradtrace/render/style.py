@@ -8,9 +8,10 @@ from collections.abc import Iterable
 import networkx as nx
 
 from gradtrace.errors import require_choice
-from gradtrace.render.boxes import PARALLEL
+from gradtrace.render.boxes import CROWD, PARALLEL
+from gradtrace.render.convex import convex
 from gradtrace.render.focus import focused, highlighted, visible_part
-from gradtrace.render.fold import LIMIT_NODES, fold
+from gradtrace.render.fold import ADVICE, LIMIT_NODES, fold
 from gradtrace.render.grids import node_grids
 from gradtrace.render.labels import node_rows, node_tooltip, summaries
 from gradtrace.render.legend import legend_of
@@ -106,11 +107,14 @@ def figure(
         depth=depth,
         limit=limit,
         repeats=fold_repeats,
+        crowd=CROWD if page is None else max(2, int(page)),
         parallel=PARALLEL if page is None else 1,
     )
     dtype = _usual_dtype(drawn) if "shapes" in visible else None
-    frames = Frames.around(
-        [box.place for box in drawing.boxes], reaches(data for _, data in drawn.nodes(data=True))
+    reach = reaches(data for _, data in drawn.nodes(data=True))
+    frames = convex(
+        Frames.around([box.place for box in drawing.boxes], reach),
+        ((arrow.tail, arrow.head) for arrow in drawing.arrows if not arrow.carried),
     )
     formulas = Formulas(drawn, graph) if math else None
     node_lit, edge_lit = _emphasis(drawing, lit)
@@ -138,8 +142,9 @@ def figure(
         direction=direction,
         title=None if title is None else printable(title),
         legend=legend_of(nodes, edges, strokes, dtype) if legend else None,
-        note=note,
+        note=note.removesuffix(ADVICE) if note and page else note,
         theme=colours,
+        cut=drawing.cut,
         width=page,
     )
 

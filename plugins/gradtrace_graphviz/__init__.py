@@ -1,4 +1,4 @@
-"""Draws figures with Graphviz, as SVG, PDF, PNG or DOT.
+"""Draws figures with Graphviz, as SVG, PDF, PNG, TikZ or DOT.
 
 The renderer is found through the entry point group `gradtrace.renderers`. `to_pydot` hands a
 figure to tools that work on pydot graphs.
@@ -16,13 +16,14 @@ from gradtrace_graphviz.drawing import drawing
 from gradtrace_graphviz.interchange import to_pydot
 from gradtrace_graphviz.pdf import to_pdf, to_png
 from gradtrace_graphviz.svg import to_svg
+from gradtrace_graphviz.tikz import to_tikz
 
 if TYPE_CHECKING:
     import graphviz
 
 __all__ = ["GraphvizRenderer", "to_dot", "to_pydot"]
 
-WRITERS = {"pdf": to_pdf, "png": to_png, "svg": to_svg}
+WRITERS = {"pdf": to_pdf, "png": to_png, "svg": to_svg, "tex": to_tikz, "tikz": to_tikz}
 
 
 class GraphvizRenderer:
@@ -34,7 +35,7 @@ class GraphvizRenderer:
     """
 
     name = "graphviz"
-    formats: tuple[str, ...] = ("dot", "pdf", "png", "svg")
+    formats: tuple[str, ...] = ("dot", *WRITERS)
 
     def render(self, figure: Figure, format: str) -> bytes:
         """Draw `figure`. Raises `RenderError` where the layout fails or takes too long."""

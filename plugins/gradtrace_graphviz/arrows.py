@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from gradtrace.render.parts import FigureEdge, Theme
-from gradtrace_graphviz.scene import Point, Segment, Shape, Text
+from gradtrace_graphviz.scene import HEAD, Point, Segment, Shape, Text
 
-__all__ = ["HEAD", "Area", "along", "arrow", "beside_curve"]
-
-Area = tuple[float, float, float, float]
-"""Left, top, right and bottom."""
+__all__ = ["DASH", "arrow", "half_head"]
 
 DASH = {"solid": (), "dashed": (3.0, 2.0), "dotted": (0.8, 1.8)}
 
-HEAD = 4.6
-"""Length of the point of a thin arrow."""
-
-SLACK = 1.5
-"""Room above and below the letters of a label, which may overlap with other things."""
-
-SAMPLES = 24
-"""Places along an arrow that labels of other arrows avoid."""
+STEP = 3.0
+"""Distance of the places along an arrow that labels stand at, or avoid, in points."""
 
 ASIDE = 4.0
 """How far beside the arrow of its value that of a gradient runs."""
@@ -31,7 +23,7 @@ ASIDE = 4.0
 def arrow(
     edge: FigureEdge, points: Sequence[Point], theme: Theme, *, beside: bool
 ) -> tuple[tuple[Shape | Text, ...], tuple[Point, ...]]:
-    """Return an arrow along the points of cubic curves, and places on it for a label.
+    """Return an arrow along the points of cubic curves, and the places that it passes.
 
     The last point is that of the arrow. One `beside` another runs against it.
     """
@@ -49,7 +41,7 @@ def arrow(
     parts: list[Shape | Text] = [Shape(tuple(path), None, colour, width, dash)]
     parts.append(Shape(_head(curve[-1], curve[-2], tip, width), colour))
     whole = [*curve[:-1], tip]
-    return tuple(parts), tuple(_at(whole, share) for share in (0.5, 0.35, 0.65, 0.2, 0.8))
+    return tuple(parts), tuple(_passed(whole))
 
 
 def _head(end: Point, before: Point, tip: Point, width: float) -> tuple[Segment, ...]:
@@ -61,7 +53,7 @@ def _head(end: Point, before: Point, tip: Point, width: float) -> tuple[Segment,
         length = math.hypot(dx, dy) or 1.0
     ux, uy = dx / length, dy / length
     long = max(HEAD, length)
-    half = 1.5 + 0.75 * width
+    half = half_head(width)
     x, y = tip[0] - ux * long, tip[1] - uy * long
     return (
         ("M", tip),
@@ -69,6 +61,11 @@ def _head(end: Point, before: Point, tip: Point, width: float) -> tuple[Segment,
         ("L", (x + uy * half, y - ux * half)),
         ("Z", ()),
     )
+
+
+def half_head(width: float) -> float:
+    """Return half of how wide the point of an arrow is, whose line has this width."""
+    return 1.5 + 0.75 * width
 
 
 def _aside(points: Sequence[Point]) -> list[Point]:
@@ -93,6 +90,13 @@ def _cubic(start: Point, end: Point) -> list[Point]:
     ]
 
 
+def _passed(curve: Sequence[Point]) -> Iterator[Point]:
+    """Yield places along cubic curves, without both ends."""
+    length = sum(math.dist(one, other) for one, other in pairwise(curve))
+    steps = max(8, round(length / STEP))
+    yield from (_at(curve, step / steps) for step in range(1, steps))
+
+
 def _at(curve: Sequence[Point], share: float) -> Point:
     """Return the point at some share of the way along cubic curves."""
     count = (len(curve) - 1) // 3
@@ -104,34 +108,3 @@ def _at(curve: Sequence[Point], share: float) -> Point:
         sum(w * p[0] for w, p in zip(weights, four, strict=True)),
         sum(w * p[1] for w, p in zip(weights, four, strict=True)),
     )
-
-
-def along(points: Sequence[Point]) -> list[Area]:
-    """Return small areas along an arrow, which labels of others avoid."""
-    *curve, tip = points
-    whole = [*curve[:-1], tip]
-    places = [_at(whole, step / SAMPLES) for step in range(1, SAMPLES)]
-    return [(x - 1, y - 1, x + 1, y + 1) for x, y in places]
-
-
-def beside_curve(
-    points: Sequence[Point], size: Point, taken: Sequence[Area], *, aside: float
-) -> Point:
-    """Return where a label of some size stands: beside a curve, where nothing else is if it can."""
-    wide, high = size
-    places = [
-        place
-        for x, y in points
-        for place in (
-            (x + aside, y - high / 2),
-            (x - aside - wide, y - high / 2),
-            (x - wide / 2, y - high - aside),
-        )
-    ]
-    areas = {p: (p[0], p[1] + SLACK, p[0] + wide, p[1] + high - SLACK) for p in places}
-    free = (p for p in places if not any(_meets(areas[p], other) for other in taken))
-    return next(free, places[0])
-
-
-def _meets(one: Area, other: Area) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

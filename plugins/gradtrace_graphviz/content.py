@@ -8,8 +8,8 @@ from itertools import groupby
 
 from gradtrace.render.parts import FigureNode, Grid, Row, Theme
 from gradtrace_graphviz.fonts import width
-from gradtrace_graphviz.mathematics import typeset
-from gradtrace_graphviz.scene import Shape, Text, box, moved
+from gradtrace_graphviz.mathematics import ENLARGED, typeset
+from gradtrace_graphviz.scene import Formula, Part, Shape, Text, box, moved
 
 __all__ = ["Content", "content", "image", "phrase"]
 
@@ -33,9 +33,21 @@ class Content:
 
     width: float
     height: float
-    parts: tuple[Shape | Text, ...]
+    parts: tuple[Part, ...]
+    base: float | None = None
+    """Where the base line of its text is; the lower edge unless told."""
 
-    def at(self, x: float, y: float) -> tuple[Shape | Text, ...]:
+    @property
+    def ascent(self) -> float:
+        """Height above the base line."""
+        return self.height if self.base is None else self.base
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height."""
+        return self.width, self.height
+
+    def at(self, x: float, y: float) -> tuple[Part, ...]:
         """Return the parts with the upper left corner at (x, y)."""
         return tuple(moved(part, x, y) for part in self.parts)
 
@@ -56,15 +68,17 @@ def phrase(text: str, *, size: float, colour: str, bold: bool = False, latex: st
     if latex:
         formula = typeset(latex, size, colour)
         if formula is not None:
-            return Content(*formula)
+            wide, ascent, descent, shapes = formula
+            part = Formula(0, ascent, latex, size * ENLARGED, colour, wide, shapes)
+            return Content(wide, ascent + descent, (part,), ascent)
     wide = width(text, size=size, bold=bold)
     base = size * (0.5 * LEADING + 0.36)
-    return Content(wide, size * LEADING, (Text(0, base, text, size, colour, bold, wide),))
+    return Content(wide, size * LEADING, (Text(0, base, text, size, colour, bold, wide),), base)
 
 
 def stacked(lines: Sequence[Content], *, least: float = 0.0) -> Content:
     """Return lines one below the other."""
-    parts: list[Shape | Text] = []
+    parts: list[Part] = []
     top = 0.0
     for each in lines:
         parts += each.at(0, top)
@@ -75,7 +89,7 @@ def stacked(lines: Sequence[Content], *, least: float = 0.0) -> Content:
 def image(grid: Grid, theme: Theme) -> Content:
     """Return a small tensor as a raster of rectangles, its caption below."""
     rows, columns = len(grid.cells), max(map(len, grid.cells), default=0)
-    parts: list[Shape | Text] = []
+    parts: list[Part] = []
     for y, colours in enumerate(grid.cells):
         x = 0
         for colour, run in groupby(colours):
@@ -91,15 +105,16 @@ def image(grid: Grid, theme: Theme) -> Content:
 
 
 def _beside(pieces: Iterable[Content], gap: float) -> Content:
-    """Return pieces side by side, lower edges aligned."""
+    """Return pieces side by side, on one base line."""
     listed = list(pieces)
-    high = max((each.height for each in listed), default=0.0)
-    parts: list[Shape | Text] = []
+    base = max((each.ascent for each in listed), default=0.0)
+    below = max((each.height - each.ascent for each in listed), default=0.0)
+    parts: list[Part] = []
     x = 0.0
     for each in listed:
-        parts += each.at(x, high - each.height)
+        parts += each.at(x, base - each.ascent)
         x += each.width + gap
-    return Content(max(0.0, x - gap), high, tuple(parts))
+    return Content(max(0.0, x - gap), base + below, tuple(parts), base)
 
 
 def _set(row: Row, theme: Theme) -> Content:
@@ -128,9 +143,7 @@ def _rows(rows: Sequence[Row], theme: Theme) -> list[Content]:
         if caption is None:
             lines.append(number)
             continue
-        high = max(caption.height, number.height)
-        right = number.at(wide - number.width, high - number.height)
-        lines.append(Content(wide, high, (*caption.at(0, high - caption.height), *right)))
+        lines.append(_beside([caption, number], wide - caption.width - number.width))
     return lines
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import graphviz
 
-from gradtrace.render.parts import Cluster, Figure, FigureEdge, FigureNode
+from gradtrace.render.parts import Cluster, Figure, FigureEdge, FigureNode, Theme
 from gradtrace_graphviz.fonts import FONT
 from gradtrace_graphviz.html import cluster_label, graph_label, node_label, node_size
 from gradtrace_graphviz.ranks import AGAINST, Ranks
@@ -43,12 +43,8 @@ NODE_DEFAULTS = {
 EDGE_DEFAULTS = {
     "fontname": FONT,
     "fontsize": "8.5",
-    "fontcolor": "#4A5462",
     "arrowsize": "0.55",
 }
-
-FILLS = ("#F6F8FA", "#ECF0F4")
-"""Fills of frames, in turn by depth."""
 
 
 def to_dot(figure: Figure) -> str:
@@ -57,7 +53,7 @@ def to_dot(figure: Figure) -> str:
         "gradtrace",
         graph_attr=graph_attributes(figure),
         node_attr=NODE_DEFAULTS,
-        edge_attr=EDGE_DEFAULTS,
+        edge_attr=EDGE_DEFAULTS | {"fontcolor": figure.theme.grey},
     )
     ordered = replace(figure, edges=tuple(map(in_order, figure.edges)))
     ranks = Ranks.of(ordered)
@@ -76,7 +72,7 @@ class _Contents:
     """The nodes and frames directly in each frame."""
 
     def __init__(self, figure: Figure, ranks: Ranks) -> None:
-        self.beside = ranks.beside
+        self.beside, self.theme = ranks.beside, figure.theme
         self.nodes: dict[str | None, list[FigureNode]] = defaultdict(list)
         self.clusters: dict[str | None, list[Cluster]] = defaultdict(list)
         for node in figure.nodes:
@@ -88,13 +84,13 @@ class _Contents:
 def _fill(graph: graphviz.Digraph, frame: str | None, contents: _Contents, *, depth: int) -> None:
     """Write the nodes and frames in `frame` to `graph`."""
     for node in contents.nodes[frame]:
-        graph.node(node.id, **node_attributes(node))
+        graph.node(node.id, **node_attributes(node, contents.theme))
     for node in contents.nodes[frame]:
         if node.id in contents.beside:
             _put_beside(graph, node.id, contents.beside[node.id])
     for cluster in contents.clusters[frame]:
         with graph.subgraph(name=f"cluster_{cluster.id}") as inner:
-            inner.attr(**cluster_attributes(cluster, depth))
+            inner.attr(**cluster_attributes(cluster, depth, contents.theme))
             _fill(inner, cluster.id, contents, depth=depth + 1)
 
 
@@ -123,11 +119,11 @@ def graph_attributes(figure: Figure) -> dict[str, str]:
     }
 
 
-def node_attributes(node: FigureNode) -> dict[str, str]:
+def node_attributes(node: FigureNode, theme: Theme) -> dict[str, str]:
     """Return the attributes of a node, its size fixed in inches."""
     width, height = node_size(node)
     return {
-        "label": node_label(node),
+        "label": node_label(node, theme),
         "width": f"{width / 72:.3f}",
         "height": f"{height / 72:.3f}",
         "color": node.look.line,
@@ -152,15 +148,15 @@ def edge_attributes(edge: FigureEdge, span: int = 1) -> dict[str, str]:
     return attributes
 
 
-def cluster_attributes(cluster: Cluster, depth: int) -> dict[str, str]:
+def cluster_attributes(cluster: Cluster, depth: int, theme: Theme) -> dict[str, str]:
     """Return the attributes of a frame that lies in `depth` others."""
     return {
-        "label": cluster_label(cluster.label),
+        "label": cluster_label(cluster.label, theme),
         "labeljust": "l",
         "style": "rounded,filled",
-        "color": "#CBD2DA",
+        "color": theme.frame,
         "penwidth": "0.8",
-        "fillcolor": FILLS[depth % len(FILLS)],
+        "fillcolor": theme.frames[depth % len(theme.frames)],
         "margin": "9",
         "tooltip": tip(cluster.tooltip),
     }

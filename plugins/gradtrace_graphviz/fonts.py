@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fontTools.ttLib import TTFont
 
-__all__ = ["FAMILY", "FONT", "FONTS", "font_file", "width"]
+__all__ = ["FAMILY", "FONT", "FONTS", "font_file", "has", "width"]
 
 FONT = "Helvetica,Arial,sans-serif"
 """What DOT text names, for other programs to draw."""
@@ -48,6 +48,17 @@ def width(text: str, *, size: float, bold: bool = False) -> float:
     return size * sum(known.get(ord(c)) or _foreign(c) for c in text)
 
 
+def has(character: str) -> bool:
+    """Tell whether the font has a character.
+
+    >>> has("é"), has("∂"), has("中")
+    (True, True, False)
+    """
+    return ord(character) in _widths(False)
+
+
 def _foreign(character: str) -> float:
     """Return the width of a character that only other fonts have."""
+    if unicodedata.combining(character):
+        return 0.0
     return 1.05 if unicodedata.east_asian_width(character) in "WF" else 0.8

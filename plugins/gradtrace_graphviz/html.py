@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
 
-from gradtrace.render.parts import Figure, FigureNode, Legend, Look, Row, Scale
+from gradtrace.render.parts import Figure, FigureNode, Legend, Look, Row, Scale, Theme
 from gradtrace_graphviz.fonts import width as narrow
 
 __all__ = ["cluster_label", "graph_label", "node_label", "node_size"]
@@ -13,12 +13,12 @@ __all__ = ["cluster_label", "graph_label", "node_label", "node_size"]
 ROOM = 1.15
 """How much wider the fonts are, than the one that is measured, with which others draw DOT."""
 
-INK, GREY, ALARM = "#1F2933", "#6B7583", "#D55E00"
-
-SIZE = {"name": 11, "detail": 8, "number": 9, "missing": 8, "alarm": 9}
+SIZE = {"name": 11, "formula": 9, "detail": 8, "number": 9, "missing": 8, "alarm": 9}
 """Sizes of rows in points, whole ones: Graphviz cuts off what follows the point."""
 
-COLOUR = {"name": INK, "detail": GREY, "number": INK, "missing": GREY, "alarm": ALARM}
+GREY = ("detail", "missing")
+"""Roles of rows in small print."""
+
 CAPTION = 8
 HEIGHT = 1.36
 """Height of a line, in font sizes."""
@@ -101,58 +101,58 @@ def _columns(node: FigureNode) -> tuple[int, int]:
     return round(captions), round(inner) - round(captions)
 
 
-def node_label(node: FigureNode) -> str:
+def node_label(node: FigureNode, theme: Theme) -> str:
     """Return the label of a node: its rows, numbers to the right."""
     columns = _columns(node)
-    return f"<{table(_node_row(line, *columns) for line in node.rows)}>"
+    return f"<{table(_node_row(line, *columns, theme) for line in node.rows)}>"
 
 
-def _node_row(line: Row, captions: int, numbers: int) -> str:
+def _node_row(line: Row, captions: int, numbers: int, theme: Theme) -> str:
     """Return one row; the cells' own widths, not the table's, are what Graphviz aligns by."""
-    shown = font(
-        line.text, size=SIZE[line.role], colour=COLOUR[line.role], bold=line.role == "name"
-    )
+    colour = theme.alarm if line.role == "alarm" else theme.ink
+    colour = theme.grey if line.role in GREY else colour
+    shown = font(line.text, size=SIZE[line.role], colour=colour, bold=line.role == "name")
     if not line.caption:
         return row([cell(shown, ALIGN="LEFT", COLSPAN="2", WIDTH=f"{captions + numbers}")])
-    caption = font(line.caption, size=CAPTION, colour=GREY)
+    caption = font(line.caption, size=CAPTION, colour=theme.grey)
     left = cell(caption, ALIGN="LEFT", WIDTH=f"{captions}")
     return row([left, cell(shown, ALIGN="RIGHT", WIDTH=f"{numbers}")])
 
 
-def cluster_label(label: str) -> str:
+def cluster_label(label: str, theme: Theme) -> str:
     """Return the label of a frame."""
-    return f"<{font(label, size=10, colour=GREY, bold=True)}>"
+    return f"<{font(label, size=10, colour=theme.grey, bold=True)}>"
 
 
 def graph_label(figure: Figure) -> str:
     """Return what stands above a figure: title, legend and note; empty where there is none."""
     lines: list[str] = []
     if figure.title:
-        lines.append(font(figure.title, size=14, colour=INK, bold=True))
+        lines.append(font(figure.title, size=14, colour=figure.theme.ink, bold=True))
     if figure.legend:
-        lines += _legend(figure.legend)
+        lines += _legend(figure.legend, figure.theme)
     if figure.note:
         note = _wrapped(figure.note.split(), between=" ")
-        lines += [font(line, size=9, colour=INK) for line in note]
+        lines += [font(line, size=9, colour=figure.theme.ink) for line in note]
     if not lines:
         return ""
     rows = [row([cell(line, ALIGN="LEFT", CELLPADDING="2")]) for line in lines]
-    rows.append(row([cell(font("", size=6, colour=GREY))]))
+    rows.append(row([cell(font("", size=6, colour=figure.theme.grey))]))
     return f"<{table(rows)}>"
 
 
-def _legend(legend: Legend) -> list[str]:
+def _legend(legend: Legend, theme: Theme) -> list[str]:
     """Return the lines of the legend: looks, strokes, remarks."""
     looks = [(_swatch(look), look.meaning) for look in legend.looks]
-    lines = [_line(looks[i : i + IN_LINE]) for i in range(0, len(looks), IN_LINE)]
+    lines = [_line(looks[i : i + IN_LINE], theme) for i in range(0, len(looks), IN_LINE)]
     if legend.scale:
         strokes = [(_stroke(sample), sample.text) for sample in legend.scale]
-        lines.append(_line([("", "‖downstream gradient‖"), *strokes]))
+        lines.append(_line([("", "‖downstream gradient‖"), *strokes], theme))
     remarks = _wrapped(legend.remarks, between="  ·  ")
-    return lines + [font(line, size=CAPTION, colour=GREY) for line in remarks]
+    return lines + [font(line, size=CAPTION, colour=theme.grey) for line in remarks]
 
 
-def _line(entries: Sequence[tuple[str, str]]) -> str:
+def _line(entries: Sequence[tuple[str, str]], theme: Theme) -> str:
     """Return pictures with their meanings side by side.
 
     All sizes are fixed, for Graphviz widens what is free until lines are equally long.
@@ -160,7 +160,7 @@ def _line(entries: Sequence[tuple[str, str]]) -> str:
     sizes: list[tuple[str, int]] = []
     for picture, meaning in entries:
         sizes += [(picture, PICTURE), ("", 5)] if picture else []
-        shown = font(meaning, size=CAPTION, colour=GREY)
+        shown = font(meaning, size=CAPTION, colour=theme.grey)
         sizes.append((shown, round(width(meaning, size=CAPTION)) + 12))
     cells = [_fixed(cell, content, wide) for content, wide in sizes]
     return _fixed(table, [row(cells)], sum(wide for _, wide in sizes))

@@ -31,16 +31,18 @@ def to_pydot(figure: Figure) -> pydot.Dot:
     """
     graph = _with(pydot.Dot("gradtrace", graph_type="digraph"), graph_attributes(figure))
     graph.set_node_defaults(**_quoted(NODE_DEFAULTS))
-    graph.set_edge_defaults(**_quoted(EDGE_DEFAULTS))
+    graph.set_edge_defaults(**_quoted(EDGE_DEFAULTS | {"fontcolor": figure.theme.grey}))
     frames: dict[str | None, pydot.Graph] = {None: graph}
     depths: dict[str | None, int] = {None: -1}
     for cluster in figure.clusters:
         depth = depths[cluster.id] = depths[cluster.parent] + 1
         frame = pydot.Subgraph(f"cluster_{cluster.id}")
-        frames[cluster.id] = _with(frame, cluster_attributes(cluster, depth))
+        frames[cluster.id] = _with(frame, cluster_attributes(cluster, depth, figure.theme))
         frames[cluster.parent].add_subgraph(frame)
     for node in figure.nodes:
-        frames[node.cluster].add_node(_with(pydot.Node(node.id), node_attributes(node)))
+        frames[node.cluster].add_node(
+            _with(pydot.Node(node.id), node_attributes(node, figure.theme))
+        )
     for edge in map(in_order, figure.edges):
         graph.add_edge(_with(pydot.Edge(edge.tail, edge.head), edge_attributes(edge)))
     return graph

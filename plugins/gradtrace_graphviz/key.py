@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from gradtrace.render.parts import Figure, Legend, Look, Scale, Theme
 from gradtrace_graphviz.arrows import DASH
 from gradtrace_graphviz.content import Content, phrase, stacked
 from gradtrace_graphviz.fonts import width
-from gradtrace_graphviz.scene import Shape, Text, box, line
+from gradtrace_graphviz.scene import Part, Shape, box, line
 
 __all__ = ["key"]
 
@@ -21,7 +21,10 @@ def key(figure: Figure, room: float) -> Content:
     theme = figure.theme
     lines: list[Content] = []
     if figure.legend:
-        lines += _lines(list(_entries(figure.legend, theme)), room, GAP)
+        looks, strokes = _looks(figure.legend, theme), _strokes(figure.legend, theme)
+        both = _lines([*looks, *strokes], room, GAP)
+        lines += both if len(both) == 1 else [each for part in (looks, strokes)
+                                              for each in _lines(part, room, GAP)]  # fmt: skip
         lines += _paragraph(" · ".join(figure.legend.remarks), theme, room)
     return stacked([*lines, *_paragraph(figure.note or "", theme, room)])
 
@@ -39,13 +42,13 @@ def _paragraph(text: str, theme: Theme, room: float) -> list[Content]:
     return [_words(line, theme) for line in lines]
 
 
-def _entries(legend: Legend, theme: Theme) -> Iterator[Content]:
-    for look in legend.looks:
-        yield _explained(_swatch(look), look.meaning, theme)
-    if legend.scale:
-        yield _words("‖downstream gradient‖", theme)
-    for sample in legend.scale:
-        yield _explained(_stroke(sample), sample.text, theme)
+def _looks(legend: Legend, theme: Theme) -> list[Content]:
+    return [_explained(_swatch(look), look.meaning, theme) for look in legend.looks]
+
+
+def _strokes(legend: Legend, theme: Theme) -> list[Content]:
+    samples = [_explained(_stroke(sample), sample.text, theme) for sample in legend.scale]
+    return [_words("‖downstream gradient‖", theme), *samples] if samples else []
 
 
 def _words(text: str, theme: Theme) -> Content:
@@ -56,7 +59,7 @@ def _explained(picture: tuple[Shape, ...], meaning: str, theme: Theme) -> Conten
     words = _words(meaning, theme)
     x = SWATCH[0] + 3
     middle = (words.height - SWATCH[1]) / 2
-    shapes: tuple[Shape | Text, ...] = Content(0, 0, picture).at(0, middle)
+    shapes: tuple[Part, ...] = Content(0, 0, picture).at(0, middle)
     return Content(x + words.width, words.height, (*shapes, *words.at(x, 0)))
 
 

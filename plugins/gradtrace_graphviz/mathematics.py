@@ -7,12 +7,12 @@ import warnings
 from functools import lru_cache
 from xml.etree import ElementTree as ET
 
-from gradtrace_graphviz.scene import Segment, Shape, Text, box
+from gradtrace_graphviz.scene import Segment, Shape, box
 
-__all__ = ["typeset"]
+__all__ = ["ENLARGED", "typeset"]
 
-Typeset = tuple[float, float, tuple[Shape | Text, ...]]
-"""Width, height and shapes."""
+Typeset = tuple[float, float, float, tuple[Shape, ...]]
+"""Width, height above and below the base line, and shapes, which begin on it."""
 
 ENLARGED = 1.12
 """How much larger mathematics is set than text, whose letters are wider."""
@@ -49,15 +49,15 @@ def _drawn(latex: str, size: float) -> ET.Element:
 def _read(drawn: ET.Element, colour: str) -> Typeset:
     """Return the shapes of a formula drawn as SVG."""
     left, top, wide, high = map(float, drawn.get("viewBox", "").split())
-    shapes: list[Shape | Text] = []
+    shapes: list[Shape] = []
     for element in drawn.iter():
         tag = element.tag.rpartition("}")[2]
         if tag == "path":
-            shapes.append(Shape(_path(element.get("d", ""), -left, -top), fill=colour))
+            shapes.append(Shape(_path(element.get("d", ""), -left, 0.0), fill=colour))
         elif tag == "rect":
             x, y, w, h = (float(element.get(name, "0")) for name in ("x", "y", "width", "height"))
-            shapes.append(Shape(box(x - left, y - top, w, h), fill=colour))
-    return wide, high, tuple(shapes)
+            shapes.append(Shape(box(x - left, y, w, h), fill=colour))
+    return wide, -top, high + top, tuple(shapes)
 
 
 def _path(written: str, dx: float, dy: float) -> tuple[Segment, ...]:
@@ -67,19 +67,10 @@ def _path(written: str, dx: float, dy: float) -> tuple[Segment, ...]:
     (('M', (1.0, 2.0)), ('L', (2.0, 2.0)), ('Z', ()))
     """
     segments: list[Segment] = []
-    here = (0.0, 0.0)
     for name, body in re.findall(r"([A-Za-z])([^A-Za-z]*)", written):
         values = [float(v) + (dx, dy)[i % 2] for i, v in enumerate(body.replace(",", " ").split())]
-        if name == "Z":
-            segments.append(("Z", ()))
-        elif name == "Q":
-            qx, qy, x, y = values
-            first = here[0] + (qx - here[0]) * 2 / 3, here[1] + (qy - here[1]) * 2 / 3
-            second = x + (qx - x) * 2 / 3, y + (qy - y) * 2 / 3
-            segments.append(("C", (*first, *second, x, y)))
-        elif name in "MLC":
+        if name in "MLQCZ":
             segments.append((name, tuple(values)))
         else:
             raise ValueError(f"the path command {name!r} is not one that ziafont writes")
-        here = (values[-2], values[-1]) if values else here
     return tuple(segments)

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from gradtrace.errors import PageError
 from gradtrace.render.parts import Figure
-from gradtrace_graphviz.arrows import Area
 from gradtrace_graphviz.content import Content, phrase
 from gradtrace_graphviz.key import key
-from gradtrace_graphviz.scene import Group, Page, moved, reach
+from gradtrace_graphviz.scene import Area, Group, Page, moved, reach
 
-__all__ = ["GAPS", "SMALLEST", "Paper"]
+__all__ = ["SMALLEST", "Paper", "gaps"]
 
 MARGIN = 3.0
 """Room around a drawing, in points."""
@@ -29,8 +28,16 @@ HIGHEST = 9.0
 NARROWEST = 230.0
 """Width, in points, that a legend fills at least."""
 
-GAPS = (6.0, 12.5)
-"""Room between the boxes of a page, side by side and one below the other."""
+GAPS = {True: (0.85, 1.8), False: (2.3, 2.9)}
+"""Room between boxes side by side, and one below the other, on a page and without one, in sizes of
+small print."""
+
+
+def gaps(figure: Figure) -> tuple[float, float]:
+    """Return the room between boxes side by side, and one below the other, in points."""
+    across, along = GAPS[figure.width is not None]
+    size = figure.theme.sizes["detail"]
+    return across * size, along * size
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +113,8 @@ class Paper:
             return
         across = figure.direction in ("left", "right")
         self.scale(max((wide for wide, _ in sizes.values()), default=1.0))
-        long = {name: size[0 if across else 1] + GAPS[1] for name, size in sizes.items()}
+        gap = gaps(figure)[1]
+        long = {name: size[0 if across else 1] + gap for name, size in sizes.items()}
         order = {node.id: index for index, node in enumerate(figure.nodes)}
         ends = dict(long)
         leaves = {edge.tail for edge in figure.edges} - {edge.head for edge in figure.edges}
@@ -115,7 +123,7 @@ class Paper:
                 ends[edge.head] = max(ends[edge.head], ends[edge.tail] + long[edge.head])
         longest = max(ends.values(), default=0.0)
         if across:
-            self.scale(longest - GAPS[1])
+            self.scale(longest - gap)
         elif (high := longest * SMALLEST / min(self.sizes()) / 72) > HIGHEST:
             raise self.too_large(f"is more than {high:.1f} inches high, of {HIGHEST:g}")
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from gradtrace.errors import RendererError
 from gradtrace_graphviz.fonts import FAMILY, font_file
-from gradtrace_graphviz.scene import Group, Page, Shape, Text
+from gradtrace_graphviz.foreign import outlined
+from gradtrace_graphviz.scene import Group, Page, Shape, Text, cubic, flat
 
 if TYPE_CHECKING:
     from reportlab.pdfgen.canvas import Canvas
@@ -36,7 +37,7 @@ def to_pdf(page: Page) -> bytes:
     if page.background:
         canvas.setFillColor(_colour(page.background))
         canvas.rect(0, 0, page.width, page.height, stroke=0, fill=1)
-    for group in page.groups:
+    for group in outlined(page):
         _group(canvas, group)
     canvas.showPage()
     canvas.save()
@@ -89,7 +90,7 @@ def _group(canvas: Canvas, group: Group) -> None:
     if group.opacity < 1:
         canvas.setFillAlpha(group.opacity)
         canvas.setStrokeAlpha(group.opacity)
-    for part in group.parts:
+    for part in flat(group.parts):
         if isinstance(part, Text):
             _write(canvas, part)
         else:
@@ -108,7 +109,7 @@ def _write(canvas: Canvas, text: Text) -> None:
 
 def _draw(canvas: Canvas, shape: Shape) -> None:
     path = canvas.beginPath()
-    for name, values in shape.path:
+    for name, values in cubic(shape.path):
         {"M": path.moveTo, "L": path.lineTo, "C": path.curveTo, "Z": path.close}[name](*values)
     if shape.fill:
         canvas.setFillColor(_colour(shape.fill))

@@ -9,15 +9,20 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
-from gradtrace.render.parts import Figure
+from gradtrace.render.parts import Figure, FigureEdge
 
-__all__ = ["AGAINST", "Ranks"]
+__all__ = ["AGAINST", "Ranks", "runs_aside"]
 
 AGAINST = ("carried", "gradient")
 """Arrows that run against the order of the boxes."""
 
 SIDES = 2
 """Leaves that find room beside a call, parameters first: one to the left, one to the right."""
+
+
+def runs_aside(edge: FigureEdge) -> bool:
+    """Tell whether an arrow runs beside what lies between its ends."""
+    return (edge.against or edge.kind) in ("skip", "carried")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,17 +10,17 @@ from typing import Any
 
 from gradtrace.render.parts import Cluster, Figure, FigureEdge
 from gradtrace_graphviz.layout import lay_out
-from gradtrace_graphviz.ranks import AGAINST, Ranks
-from gradtrace_graphviz.scene import Point
+from gradtrace_graphviz.ranks import AGAINST, Ranks, runs_aside
+from gradtrace_graphviz.scene import Area, Point
 
-__all__ = ["Placed", "place"]
+__all__ = ["Placed", "Size", "is_twin", "ordering", "place"]
 
 RANKDIR = {"down": "TB", "up": "BT", "right": "LR", "left": "RL"}
 
 Size = tuple[float, float]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Placed:
     """Where everything of a figure is, in points, y downwards."""
 
@@ -28,11 +28,9 @@ class Placed:
     """Centres."""
     edges: dict[int, tuple[Point, ...]]
     """Points of cubic curves, from tail to head; none for an arrow that was not laid out."""
-    labels: Mapping[int, Point]
+    labels: dict[int, Point]
     """Centres."""
-    frames: Mapping[str, tuple[float, float, float, float]]
-    """Left, top, right and bottom."""
-    size: Size
+    frames: dict[str, Area]
 
 
 def place(
@@ -42,9 +40,13 @@ def place(
     titles: Mapping[str, Size],
     *,
     gaps: Size,
+    without: frozenset[int] = frozenset(),
 ) -> Placed:
-    """Lay out `figure`, with the sizes of its boxes, of the labels of its arrows and frames."""
-    source = "\n".join(_lines(figure, sizes, labels, titles, gaps))
+    """Lay out `figure`, with the sizes of its boxes, of the labels of its arrows and frames.
+
+    The arrows `without` have no part in it, nor have those of gradients beside arrows of values.
+    """
+    source = "\n".join(_lines(figure, sizes, labels, titles, gaps, without))
     return _read(json.loads(lay_out(source, "json0")))
 
 
@@ -54,31 +56,32 @@ def _lines(
     labels: Mapping[int, Size],
     titles: Mapping[str, Size],
     gaps: Size,
+    without: frozenset[int],
 ) -> Iterator[str]:
     yield "digraph {"
     yield f"rankdir={RANKDIR[figure.direction]}"
     yield f"nodesep={gaps[0] / 72:.3f} ranksep={gaps[1] / 72:.3f}"
     yield 'node [shape=box fixedsize=true label=""] edge [arrowsize=0.5]'
-    edges = [each for index, each in enumerate(figure.edges) if not _beside(figure, index)]
-    known = Ranks.of(replace(figure, edges=tuple(e for e in map(_along, edges) if e)))
-    yield from _frame(figure, None, sizes, titles, known)
-    spans = iter(known.spans)
+    order = ordering(figure)
+    ranks = Ranks.of(replace(figure, edges=tuple(order.values())))
+    yield from _frame(figure, None, sizes, titles, ranks)
+    spans = dict(zip(order, ranks.spans, strict=True))
     for index, edge in enumerate(figure.edges):
-        if _beside(figure, index):
-            continue
-        along = _along(edge)
-        yield _edge(index, edge, labels.get(index), next(spans) if along else 1)
+        if index not in without and not is_twin(figure, index):
+            yield _edge(index, edge, labels.get(index), spans.get(index, 1))
     yield "}"
 
 
-def _along(edge: FigureEdge) -> FigureEdge | None:
-    """Return an arrow as it runs in the order of the boxes; None for one that orders nothing."""
-    if edge.kind == "carried":
-        return None
-    return replace(edge, tail=edge.head, head=edge.tail) if edge.kind == "gradient" else edge
+def ordering(figure: Figure) -> dict[int, FigureEdge]:
+    """Return the arrows that order the boxes by their number, each from the earlier box."""
+    return {
+        index: replace(edge, tail=edge.head, head=edge.tail) if edge.kind == "gradient" else edge
+        for index, edge in enumerate(figure.edges)
+        if "carried" not in (edge.kind, edge.against) and not is_twin(figure, index)
+    }
 
 
-def _beside(figure: Figure, index: int) -> bool:
+def is_twin(figure: Figure, index: int) -> bool:
     """Tell whether an arrow is that of the gradient beside an arrow of a value."""
     edge, before = figure.edges[index], figure.edges[index - 1]
     both = (edge.tail, edge.head) == (before.head, before.tail)
@@ -92,7 +95,7 @@ def _edge(index: int, edge: FigureEdge, label: Size | None, span: int) -> str:
     if edge.kind in AGAINST:
         tail, head = head, tail
         attributes["dir"] = "back"
-    if edge.kind in ("skip", "carried"):
+    if runs_aside(edge):
         attributes["weight"] = "0"
     if span > 1:
         attributes["minlen"] = f"{span}"
@@ -140,20 +143,14 @@ def _written(attributes: Mapping[str, str]) -> str:
 
 def _read(layout: Mapping[str, Any]) -> Placed:
     """Return the places in what Graphviz wrote, where y runs upwards."""
-    _, _, wide, high = map(float, layout["bb"].split(","))
+    high = float(layout["bb"].split(",")[3])
 
     def point(text: str) -> Point:
         x, y = text.split(",")[-2:]
         return float(x), high - float(y)
 
-    nodes: dict[str, Point] = {}
-    frames = {}
-    for each in layout.get("objects", ()):
-        if each["name"].startswith("cluster_") and "bb" in each:
-            left, low, right, top = map(float, each["bb"].split(","))
-            frames[each["name"].removeprefix("cluster_")] = left, high - top, right, high - low
-        elif "pos" in each:
-            nodes[each["name"]] = point(each["pos"])
+    boxes = [each for each in layout.get("objects", ()) if "pos" in each]
+    nodes = {each["name"]: point(each["pos"]) for each in boxes}
     edges, labels = {}, {}
     for each in layout.get("edges", ()):
         if "id" not in each or "pos" not in each:
@@ -162,7 +159,7 @@ def _read(layout: Mapping[str, Any]) -> Placed:
         edges[index] = _curve(each["pos"], point)
         if "lp" in each:
             labels[index] = point(each["lp"])
-    return Placed(nodes, edges, labels, frames, (wide, high))
+    return Placed(nodes, edges, labels, {})
 
 
 def _curve(text: str, point: Any) -> tuple[Point, ...]:

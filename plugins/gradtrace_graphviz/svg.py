@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from xml.sax.saxutils import escape, quoteattr
@@ -11,10 +12,13 @@ from xml.sax.saxutils import escape, quoteattr
 from fontTools import subset
 from fontTools.ttLib import TTFont
 
-from gradtrace_graphviz.fonts import FAMILY, FONT, font_file
-from gradtrace_graphviz.scene import Group, Page, Shape, Text
+from gradtrace_graphviz.fonts import FAMILY, font_file
+from gradtrace_graphviz.scene import Group, Page, Segment, Shape, Text, flat
 
 __all__ = ["to_svg"]
+
+FONTS = f"{FAMILY},Helvetica,Liberation Sans,Arial,sans-serif"
+"""The font of a figure, then those that are as wide, for programs that read no embedded one."""
 
 
 def to_svg(page: Page) -> bytes:
@@ -24,7 +28,7 @@ def to_svg(page: Page) -> bytes:
         '<?xml version="1.0" encoding="UTF-8"?>',
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_n(wide)}pt" height="{_n(high)}pt" '
         f'viewBox="0 0 {_n(page.width)} {_n(page.height)}" '
-        f"font-family={quoteattr(f'{FAMILY},{FONT}')}>",
+        f"font-family={quoteattr(FONTS)}>",
         f"<title>{_text(page.title)}</title>",
         f"<style>{_faces(page)}</style>",
     ]
@@ -41,7 +45,7 @@ def _group(group: Group) -> Iterator[str]:
     yield f'<g class="{group.kind}"{opacity}>'
     if group.tooltip:
         yield f"<title>{_text(group.tooltip)}</title>"
-    for part in group.parts:
+    for part in flat(group.parts):
         yield _written(part) if isinstance(part, Text) else _drawn(part)
     yield "</g>"
 
@@ -55,13 +59,32 @@ def _written(text: Text) -> str:
 
 
 def _drawn(shape: Shape) -> str:
-    path = "".join(f"{name}{' '.join(map(_n, values))}" for name, values in shape.path)
-    attributes = f'd="{path}" fill="{shape.fill or "none"}"'
+    attributes = f'd="{_path(shape.path)}" fill="{shape.fill or "none"}"'
     if shape.stroke:
         attributes += f' stroke="{shape.stroke}" stroke-width="{_n(shape.width)}"'
     if shape.dash:
         attributes += f' stroke-dasharray="{" ".join(map(_n, shape.dash))}"'
     return f"<path {attributes}/>"
+
+
+def _path(segments: Iterable[Segment]) -> str:
+    """Write a path from each of its points to the next, which takes fewest characters.
+
+    >>> _path((("M", (10.0, 20.5)), ("L", (10.25, 19.5)), ("Z", ())))
+    'M10 20.5l.25-1z'
+    """
+    written = []
+    x = y = 0.0
+    for name, values in segments:
+        ends = [round(value, 2) for value in values]
+        steps = ends
+        if name != "M":
+            name = name.lower()
+            steps = [end - (y if index % 2 else x) for index, end in enumerate(ends)]
+        told = re.sub(r"(?<!\d)0\.", ".", " ".join(map(_n, steps)))
+        written.append(name + told.replace(" -", "-"))
+        x, y = ends[-2:] or (x, y)
+    return "".join(written)
 
 
 def _n(number: float) -> str:
@@ -97,15 +120,16 @@ def _joined(characters: Iterable[str]) -> str:
 @lru_cache(maxsize=32)
 def _face(bold: bool, characters: str) -> str:
     """Return the part of the font that has `characters`, as a style rule."""
-    options = subset.Options(layout_features=[], notdef_outline=True, drop_tables=["name", "post"])
-    options.drop_tables += ["name", "DSIG"]
+    options = subset.Options(hinting=False, layout_features=[], name_IDs=[1, 2])
+    options.drop_tables += ["DSIG", "GDEF", "GPOS", "GSUB", "gasp"]
     font = TTFont(font_file(bold=bold), recalcTimestamp=False)
     worker = subset.Subsetter(options)
     worker.populate(text=characters)
     worker.subset(font)
+    font.flavor = "woff"
     data = io.BytesIO()
     font.save(data)
     encoded = base64.b64encode(data.getvalue()).decode()
     weight = "bold" if bold else "normal"
-    source = f"url(data:font/ttf;base64,{encoded})"
+    source = f"url(data:font/woff;base64,{encoded})"
     return f"@font-face{{font-family:{FAMILY};font-weight:{weight};src:{source}}}"

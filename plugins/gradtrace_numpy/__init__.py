@@ -13,8 +13,9 @@ array([0.25  , 0.1966])
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradtrace.sources import hide
 from gradtrace.tape import Options, Tape
@@ -59,6 +60,9 @@ from gradtrace_numpy.optimizers import SGD, Adam, clip_gradients
 from gradtrace_numpy.primitive import Primitive, primitive, table
 from gradtrace_numpy.recorder import record
 from gradtrace_numpy.scopes import scope
+
+if TYPE_CHECKING:
+    from gradtrace.recording.observer import Follower, Moments
 
 __all__ = [
     "SGD",
@@ -125,3 +129,15 @@ class NumpyBackend:
     ) -> AbstractContextManager[None]:
         """Return a context that records what the engine does in it."""
         return record(tape, options, model)
+
+    def follow(
+        self,
+        model: Any,
+        optimizers: tuple[Any, ...],
+        wanted: Callable[[str], bool],
+        moments: Moments,
+    ) -> Follower:
+        """Return a follower of a model while it trains."""
+        from gradtrace_numpy.follower import NumpyFollower
+
+        return NumpyFollower(model, optimizers, wanted, moments)

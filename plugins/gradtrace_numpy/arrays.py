@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from gradtrace_numpy.backward import backward
 from gradtrace_numpy.errors import InPlaceError, LeavesTraceError, NoDerivativeError
+from gradtrace_numpy.listening import followers
 from gradtrace_numpy.operators import Operators
 
 if TYPE_CHECKING:
@@ -137,6 +138,8 @@ class Array(Operators):
         for array, gradient in found:
             own = gradient if create_graph else np.array(gradient)
             array.grad = own if array.grad is None else array.grad + own
+        for each in followers():
+            each.accumulated()
 
     def __reduce__(self) -> Any:
         return _leaf, (self._data.copy(), self.differentiable, self.kind, self.name)

@@ -9,12 +9,13 @@ import numpy as np
 
 from gradtrace_numpy.arrays import Array, NDArray, plain
 from gradtrace_numpy.errors import BackwardError
+from gradtrace_numpy.listening import followers
 from gradtrace_numpy.models import arrays_in
 
-__all__ = ["SGD", "Adam", "clip_gradients"]
+__all__ = ["SGD", "Adam", "Optimizer", "clip_gradients"]
 
 
-class _Optimizer:
+class Optimizer:
     """Holds parameters, given as a list, a dict, or a model that holds them."""
 
     def __init__(self, parameters: Any, lr: float) -> None:
@@ -31,15 +32,19 @@ class _Optimizer:
 
     def step(self) -> None:
         """Move every parameter that has a gradient."""
+        for each in followers():
+            each.stepping(self)
         for index, parameter in enumerate(self.parameters):
             if parameter.grad is not None:
                 parameter.data = parameter.data - self._move(index, plain(parameter.grad))
+        for each in followers():
+            each.stepped(self)
 
     def _move(self, index: int, gradient: NDArray) -> NDArray:
         raise NotImplementedError
 
 
-class SGD(_Optimizer):
+class SGD(Optimizer):
     """Stochastic gradient descent: v ← momentum · v + gradient, parameter ← parameter − lr · v.
 
     >>> from gradtrace_numpy import parameter
@@ -63,7 +68,7 @@ class SGD(_Optimizer):
         return self.lr * velocity
 
 
-class Adam(_Optimizer):
+class Adam(Optimizer):
     """Adam (Kingma and Ba, 2015): gradients over the root of their running square."""
 
     def __init__(

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["invocations", "scope", "scope_name"]
+__all__ = ["entered", "invocations", "scope", "scope_name"]
 
 _serials = itertools.count(1)
 
@@ -43,6 +43,17 @@ def scope(name: str) -> Iterator[None]:
 def scope_name() -> str:
     """Return the dotted path of the scopes around, the outermost first."""
     return ".".join(_state.names)
+
+
+def entered() -> list[tuple[str, int]]:
+    """Return the dotted path of each scope around with the number of its entrance.
+
+    >>> with scope("encoder"), scope("attention"):
+    ...     [path for path, _ in entered()]
+    ['encoder', 'encoder.attention']
+    """
+    paths = itertools.accumulate(_state.names, lambda path, name: f"{path}.{name}")
+    return list(zip(paths, _state.serials, strict=True))
 
 
 def invocations() -> tuple[int, ...]:

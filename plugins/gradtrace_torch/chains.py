@@ -8,7 +8,7 @@ are held until no tensor of the run lives, and are then let go one by one, the n
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable
 
 from torch import Tensor
 from torch.autograd.graph import Node
@@ -22,13 +22,13 @@ _held: list[tuple[list[weakref.ref[Tensor]], list[Node]]] = []
 """For each long run, the tensors that lead to its nodes, with the nodes in order."""
 
 
-def let_go(nodes: list[Node], tensors: Iterable[Tensor]) -> None:
-    """Let go of `nodes`, the oldest first in the list, as soon as no tensor leads to them.
+def let_go(nodes: list[Node], living: Callable[[], list[Tensor]]) -> None:
+    """Let go of `nodes`, the oldest first, as soon as none of the `living` tensors leads to them.
 
     Whether that is so is looked at here only: at the end of each trace.
     """
     if len(nodes) > _DEEP:
-        leading = [weakref.ref(tensor) for tensor in tensors if tensor.grad_fn is not None]
+        leading = [weakref.ref(tensor) for tensor in living() if tensor.grad_fn is not None]
         _held.append((leading, nodes))
     for run in list(_held):
         leading, held = run

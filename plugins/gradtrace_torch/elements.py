@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gradtrace.summary import SMALL
 
-__all__ = ["flat", "is_odd", "is_simple", "plain", "stored"]
+__all__ = ["by_stride", "flat", "in_order", "is_odd", "is_simple", "plain", "stored"]
 
 _BORROWED = 16 * SMALL
 """Bytes of storage up to which a small tensor is borrowed; a small view may hold a large one."""
@@ -69,7 +69,15 @@ def flat(tensor: Tensor) -> Tensor:
         tensor = tensor.resolve_neg()
     elif tensor.dtype not in _WHOLE:
         tensor = tensor.float() if tensor.is_floating_point() else tensor.double()
-    if tensor.is_contiguous():
-        return tensor.view(-1)
+    return in_order(tensor)
+
+
+def in_order(tensor: Tensor) -> Tensor:
+    """Return the elements as one dimension, in the order they have in memory."""
+    return tensor.view(-1) if tensor.is_contiguous() else by_stride(tensor).reshape(-1)
+
+
+def by_stride(tensor: Tensor) -> Tensor:
+    """Return a view with the dimensions in the order that they have in memory."""
     order = sorted(range(tensor.dim()), key=lambda axis: tensor.stride(axis), reverse=True)
-    return tensor.permute(order).reshape(-1)
+    return tensor.permute(order)

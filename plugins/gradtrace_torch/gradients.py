@@ -6,8 +6,9 @@ A pass is one backward pass of the user's. The gradients of several passes add u
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,17 +21,17 @@ from gradtrace_torch.statistics import Meter
 
 __all__ = ["Gradients"]
 
-Results = list[tuple[int, LiveValue]]
-"""Values by the number of the node's output."""
+Results = Sequence[LiveValue | None]
+"""What arrives at a node: a value for each of its outputs, None where nobody knows one."""
 
-Slots = list[tuple[int, LiveUse]]
-"""Uses by the node's slot."""
+Slots = Sequence[LiveUse | None]
+"""What departs from a node: a use for each of its slots, None where nobody knows one."""
 
-Heard = tuple[Results, Slots]
-"""What arrives at a node and what departs from it."""
+Arrivals = Sequence[Tensor | None]
+"""Upstream gradients of a node, one for each of its outputs."""
 
-Hook = Callable[[Sequence[Tensor | None], Sequence[Tensor | None]], None]
-"""What autograd calls with the downstream and the upstream gradients of a node."""
+Departures = Sequence[Tensor | None]
+"""Downstream gradients of a node, one for each of its slots."""
 
 LOST = "its gradient came in several passes that cannot be added up after the fact"
 CHANGED = "a hook on the tensor may change its gradient"
@@ -56,88 +57,77 @@ class Gradients:
         self._open: list[LiveUse] = []
         self._broken: set[int] = set()
         """Passes that raised before they were done."""
-        self._noted: list[tuple[int, bool, Results, Slots, Any, Any]] = []
+        self._noted: list[tuple[int, bool, Results, Slots, Departures, Arrivals]] = []
 
     # -- hooks ---------------------------------------------------------------------------
 
     def listen(self, call: LiveCall) -> None:
         """Hear the gradients that arrive at the results of `call` and depart through its uses."""
-        heard: dict[Node, Heard] = {}
+        results: dict[Node, list[LiveValue | None]] = {}
+        slots: dict[Node, list[LiveUse | None]] = {}
         for value in call.results:
             if value.edge is not None:
                 node, number = value.edge
-                if node not in heard:
-                    heard[node] = [], []
-                heard[node][0].append((number, value))
+                _put(results.setdefault(node, []), number, value)
         for use in call.uses:
             for node, slot in use.slots:
-                if node not in heard:
-                    heard[node] = [], []
-                heard[node][1].append((slot, use))
-        make = self._note if _is_small(call) else self._hook
-        call.handles = tuple([node.register_hook(make(*both)) for node, both in heard.items()])
+                _put(slots.setdefault(node, []), slot, use)
+        hear = self._note if _is_small(call) else self._hear
+        call.handles = tuple(
+            [
+                node.register_hook(partial(hear, results.get(node, ()), slots.get(node, ())))
+                for node in results | slots
+            ]
+        )
 
     def listen_to_node(self, call: LiveCall, slots: Slots) -> None:
         """Hear a call that made one node and one result."""
         value = call.results[0]
         assert value.edge is not None
-        make = self._note if _is_small(call) else self._hook
-        hook = make([(value.edge[1], value)], slots)
-        call.handles = (call.nodes[0].register_hook(hook),)
+        results = (None,) * value.edge[1] + (value,)
+        hear = self._note if _is_small(call) else self._hear
+        call.handles = (call.nodes[0].register_hook(partial(hear, results, slots)),)
 
     def listen_to_leaf(self, value: LiveValue) -> None:
         """Hear what the leaf `value` gathers."""
         assert value.edge is not None
-        value.handle = value.edge[0].register_hook(self._hook([(0, value)], []))
+        value.handle = value.edge[0].register_hook(partial(self._hear, (value,), ()))
 
-    def _hook(self, results: Results, slots: Slots) -> Hook:
-        """Return a hook that records what arrives and departs."""
-
-        def hook(downstream: Sequence[Tensor | None], upstream: Sequence[Tensor | None]) -> None:
-            if self._deaf:
-                return
-            if not torch.is_grad_enabled():
-                self._hear(results, slots, downstream, upstream)
-                return
-            with torch.no_grad():
-                self._hear(results, slots, downstream, upstream)
-
-        return hook
-
-    def _note(self, results: Results, slots: Slots) -> Hook:
-        """Return a hook that only notes small gradients, to be recorded when they are read."""
-        noted, hear = self._noted, self._hook(results, slots)
-
-        def hook(downstream: Sequence[Tensor | None], upstream: Sequence[Tensor | None]) -> None:
-            if self._deaf:
-                return
-            if self._hold or self.overheard or any(map(_is_large, downstream)):
-                hear(downstream, upstream)
-            else:
-                noted.append((self._serial, self._adds, results, slots, downstream, upstream))
-
-        return hook
+    def _note(
+        self, results: Results, slots: Slots, downstream: Departures, upstream: Arrivals
+    ) -> None:
+        """Note small gradients, to be recorded when they are read."""
+        if self._deaf:
+            return
+        if self._hold or self.overheard or any(map(_is_large, downstream)):
+            self._hear(results, slots, downstream, upstream)
+        else:
+            self._noted.append((self._serial, self._adds, results, slots, downstream, upstream))
 
     def _hear(
-        self,
-        results: Results,
-        slots: Slots,
-        downstream: Sequence[Tensor | None],
-        upstream: Sequence[Tensor | None],
+        self, results: Results, slots: Slots, downstream: Departures, upstream: Arrivals
     ) -> None:
-        for number, value in results:
-            gradient = upstream[number]
-            if gradient is not None:
+        """Record what arrives at a node and departs from it."""
+        if self._deaf:
+            return
+        if torch.is_grad_enabled():
+            with torch.no_grad():
+                self._hear(results, slots, downstream, upstream)
+            return
+        for value, gradient in zip(results, upstream, strict=False):
+            if value is not None and gradient is not None:
                 self.arrive(value, gradient)
-        for slot, use in slots:
-            self._depart(use, downstream[slot])
+        arrived = results[0].gradient if len(results) == 1 and results[0] else None
+        for use, share in zip(slots, downstream, strict=False):
+            if use is not None:
+                self._depart(use, share, arrived)
 
     def read_notes(self) -> None:
         """Record the gradients that were only noted."""
         with torch.no_grad():
-            for serial, adds, *heard in self._noted:
+            for serial, adds, results, slots, downstream, upstream in self._noted:
                 self._serial, self._adds = serial, adds
-                self._hear(*heard)
+                self._hear(results, slots, downstream, upstream)
             self._noted.clear()
             self._settle_all()
 
@@ -203,16 +193,14 @@ class Gradients:
                 return
         value.gradient = self._total(earlier, gradient, leaf=value.is_leaf)
 
-    def _depart(self, use: LiveUse, gradient: Tensor | None) -> None:
-        """Record the share that one slot of `use` passes back."""
+    def _depart(self, use: LiveUse, gradient: Tensor | None, arrived: Gradient | None) -> None:
+        """Record the share that one slot of `use` passes back of what `arrived`."""
         shape = use.value.shape
         if use.slot_count == 1:
             if gradient is None:
                 return
             if gradient.shape == shape:
-                results = use.call.results
-                upstream = results[0].gradient if len(results) == 1 else None
-                use.gradient = self._total(use.gradient, gradient, like=upstream)
+                use.gradient = self._total(use.gradient, gradient, like=arrived)
             else:  # autograd sums it to the operand's shape next: measure that, not both
                 use.partial, use.remaining = gradient, 0
                 self._open.append(use)
@@ -263,10 +251,21 @@ class Gradients:
         return found
 
 
+def _put(places: list[Any], index: int, what: LiveValue | LiveUse) -> None:
+    """Put `what` at its place in a list that grows as it must."""
+    places.extend([None] * (index + 1 - len(places)))
+    places[index] = what
+
+
 def _is_small(call: LiveCall) -> bool:
     """Tell whether all that a call took and made is small."""
-    values = [*call.results, *[use.value for use in call.uses]]
-    return all(value.tensor is not None for value in values)
+    for value in call.results:
+        if value.tensor is None:
+            return False
+    for use in call.uses:  # noqa: SIM110 - a generator takes twice as long
+        if use.value.tensor is None:
+            return False
+    return True
 
 
 def _is_large(gradient: Tensor | None) -> bool:

@@ -55,7 +55,6 @@ class LiveValue(Reading):
     edge: Edge | None = None
     differentiable = False
     """Whether it has, or had until it was released, an edge in autograd's graph."""
-    gradient: Gradient | None = None
     seed: Gradient | None = None
     watched = False
     """Whether the gradient can change on its way: a hook of the user's is on the tensor."""
@@ -72,6 +71,8 @@ class LiveValue(Reading):
     def __init__(self) -> None:
         self.uses: list[LiveUse] = []
         """The uses through which a gradient comes back."""
+        self.gradient: Gradient | None = None
+        self.start = None  # what is set late is set here too, else the instance gets a dict
 
 
 class LiveUse:
@@ -90,8 +91,7 @@ class LiveUse:
     also: tuple[Path, ...] = ()
     """Further positions of the same value, where autograd does not tell them apart."""
 
-    def __init__(self, call: LiveCall, value: LiveValue, path: Path) -> None:
-        self.call = call
+    def __init__(self, value: LiveValue, path: Path) -> None:
         self.value = value
         self.path = path
 
@@ -114,6 +114,7 @@ class LiveCall:
         scope: str,
         invocations: tuple[int, ...],
         place: Place | None,
+        uses: list[LiveUse],
         function: Callable[..., Any] | None = None,
     ) -> None:
         self.op = op
@@ -121,6 +122,6 @@ class LiveCall:
         self.scope = scope
         self.invocations = invocations
         self.place = place
-        self.uses: list[LiveUse] = []
+        self.uses = uses
         self.results: list[LiveValue] = []
         self.nodes: list[Node] = []

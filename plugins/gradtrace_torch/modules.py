@@ -53,17 +53,18 @@ class Modules:
     def register(self, root: nn.Module, prefix: str) -> None:
         """Give the modules and tensors of `root` their dotted names."""
         self._roots.append(root)
-        for name, module in root.named_modules(remove_duplicate=False):
+        for path, module in root.named_modules(remove_duplicate=False):
+            scope = _dotted(prefix, path)
             self.compiled |= type(module).__name__ == "OptimizedModule"
-            self.names.setdefault(id(module), _dotted(prefix, name))
-        for table, named in (
-            (self.parameters, root.named_parameters(remove_duplicate=False)),
-            (self.buffers, root.named_buffers(remove_duplicate=False)),
-        ):
-            for name, tensor in named:
-                table.setdefault(id(tensor), []).append(_dotted(prefix, name))
-                if table is self.parameters:
-                    self.trainable[_dotted(prefix, name)] = tensor.requires_grad
+            self.names.setdefault(id(module), scope)
+            for name, parameter in module._parameters.items():
+                if parameter is not None:
+                    dotted = _dotted(scope, name)
+                    self.parameters.setdefault(id(parameter), []).append(dotted)
+                    self.trainable[dotted] = parameter.requires_grad
+            for name, buffer in module._buffers.items():
+                if buffer is not None:
+                    self.buffers.setdefault(id(buffer), []).append(_dotted(scope, name))
 
     def install(self) -> list[Any]:
         """Begin to follow modules; return the handles that end it."""
@@ -71,6 +72,11 @@ class Modules:
             hooks.register_module_forward_pre_hook(self._enter),
             hooks.register_module_forward_hook(self._leave, always_call=True),
         ]
+
+    def forget(self) -> None:
+        """Let go of the user's frame, and of who is told."""
+        self._frame = None
+        del self._on_output
 
     def foreign(self) -> bool:
         """Tell whether this is another thread, or a forward run again for a backward pass."""
@@ -153,6 +159,8 @@ def _by_name(function: Callable[..., Any], arguments: tuple[Any, ...]) -> dict[s
 
 def _dotted(prefix: str, name: str) -> str:
     """Join two dotted names; what `torch.compile` wraps around a module is left out."""
+    if "_orig_mod" not in name:
+        return f"{prefix}.{name}" if prefix and name else prefix or name
     parts = [part for part in f"{prefix}.{name}".split(".") if part and part != "_orig_mod"]
     return ".".join(parts)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from torch.autograd.graph import Node
 
@@ -11,6 +10,8 @@ from gradtrace_torch.live import Edge, LiveCall, LiveUse, LiveValue
 from gradtrace_torch.ops import node_op
 
 __all__ = ["Ownership", "in_backward_order"]
+
+_GATHERS = "torch::autograd::AccumulateGrad"
 
 Border = tuple[Node, int, LiveValue]
 """A slot of a node, with the value that its gradient goes to."""
@@ -25,21 +26,22 @@ class Ownership:
 
     def __init__(
         self,
-        leaf_of: Callable[[Any], LiveValue],
+        leaf_at: Callable[[Edge], LiveValue],
         on_change: Callable[[LiveCall, list[LiveCall]], None],
     ) -> None:
         self.values: dict[Edge, LiveValue] = {}
         self.owners: dict[Node, LiveCall] = {}
-        self._leaf_of = leaf_of
+        self._leaf_at = leaf_at
         self._on_change = on_change
 
     def forget(self) -> list[Node]:
         """Let go of autograd's graph, and return the nodes, in order, for others to let go of."""
         for value in self.values.values():
-            value.edge = None
+            value.edge = value.call = None
         self.values.clear()
         nodes = list(self.owners)
         self.owners.clear()
+        del self._leaf_at, self._on_change
         return nodes
 
     def bind(self, value: LiveValue, edge: Edge) -> None:
@@ -66,33 +68,35 @@ class Ownership:
         self._attach(call, borders)
         return any(value.call is call for _, _, value in borders)
 
-    def claim_one(self, call: LiveCall, node: Node) -> list[tuple[int, LiveUse]] | None:
+    def claim_one(self, call: LiveCall, node: Node) -> list[LiveUse | None] | None:
         """Claim the only node of `call` if each slot fits one use and no use is left over.
 
-        Return the slots with their uses, None where the call is not as simple: most calls are,
-        and this runs inside the training step.
+        Return the use of each slot, None where the call is not as simple: most calls are, and
+        this runs inside the training step.
         """
         values, uses = self.values, call.uses
-        matched: list[tuple[int, LiveUse]] = []
+        matched: list[LiveUse | None] = []
         for slot, edge in enumerate(node.next_functions):
-            if edge[0] is None:
-                continue
-            value = values.get(edge)
-            for use in uses:
-                if use.value is value and not use.slots:
-                    use.slots = ((node, slot),)
-                    matched.append((slot, use))
+            found = None
+            if edge[0] is not None:
+                value = values.get(edge) or self._leaf(edge)
+                for use in uses:
+                    if use.value is value and not use.slots:
+                        found = use
+                        use.slots = ((node, slot),)
+                        break
+                else:
                     break
-            else:
-                break
+            matched.append(found)
         else:
-            if len(matched) == len(uses) or not _merged(matched, uses):
+            if not any(not use.slots for use in uses) or not _merged(uses):
                 self.owners[node] = call
                 call.nodes.append(node)
-                for _, use in matched:
-                    use.flow_through(use.slots)
+                for use in uses:
+                    if use.slots:
+                        use.flow_through(use.slots)
                 return matched
-        for _, use in matched:
+        for use in uses:
             use.slots = ()
         return None
 
@@ -115,9 +119,11 @@ class Ownership:
             return None
         if owner is not None:
             return self.inside(edge)
-        if node.name() == "torch::autograd::AccumulateGrad":
-            return self._leaf_of(node.variable)
-        return None
+        return self._leaf(edge)
+
+    def _leaf(self, edge: Edge) -> LiveValue | None:
+        """Return the leaf that gathers at `edge`, None if no leaf does."""
+        return self._leaf_at(edge) if edge[0].name() == _GATHERS else None
 
     def inside(self, edge: Edge) -> LiveValue:
         """Return the value at `edge` of an owned node; the call is split where it was inside."""
@@ -145,7 +151,7 @@ class Ownership:
         for value, places in slots.items():
             uses = by_value.get(value)
             if uses is None:
-                use = LiveUse(call, value, (f"inner{len(call.uses)}",))
+                use = LiveUse(value, (f"inner{len(call.uses)}",))
                 call.uses.append(use)
                 uses = [use]
             self._share(call, uses, places)
@@ -171,7 +177,7 @@ class Ownership:
         parts: list[LiveCall] = []
         for node in reversed(nodes):
             if node is not keep:
-                part = LiveCall(node_op(node.name()), call.scope, call.invocations, call.place)
+                part = LiveCall(node_op(node.name()), call.scope, call.invocations, call.place, [])
                 part.nodes = [node]
                 parts.append(part)
                 self.owners[node] = part
@@ -205,15 +211,15 @@ class Ownership:
                     value.call.results.append(value)
                     self.bind(value, edge)
                 known = paths.get((node, slot)) if owner is call else None
-                use = LiveUse(owner, value, known or (str(slot),))
+                use = LiveUse(value, known or (str(slot),))
                 use.flow_through(((node, slot),))
                 owner.uses.append(use)
 
 
-def _merged(matched: list[tuple[int, LiveUse]], uses: list[LiveUse]) -> bool:
+def _merged(uses: list[LiveUse]) -> bool:
     """Tell whether autograd has one slot for two uses of the same value."""
-    values = [use.value for _, use in matched]
-    return any(use.value in values for use in uses if not use.slots)
+    matched = [use.value for use in uses if use.slots]
+    return any(use.value in matched for use in uses if not use.slots)
 
 
 def _unseen(node: Node, number: int) -> LiveValue:

@@ -161,7 +161,8 @@ def operand_names(function: Callable[..., Any] | None, paths: list[Path]) -> lis
 def _argument_names(function: Callable[..., Any], positions: tuple[int, ...]) -> dict[Any, str]:
     """Return the names of the arguments at `positions`, where tensors were given.
 
-    They are in the signature, or in the first of torch's own overloads that takes tensors there.
+    They are in the signature, or in the first of torch's own overloads that takes tensors there,
+    with its `self` first if it has one.
     """
     if isinstance(function, type):
         return _names_of_custom(function, positions)
@@ -173,12 +174,16 @@ def _argument_names(function: Callable[..., Any], positions: tuple[int, ...]) ->
         schemas = torch._C._jit_get_schemas_for_operator(f"aten::{op_of(function).name}")
     except RuntimeError:
         return {}
-    for schema in schemas:
+    for schema in sorted(schemas, key=_begins_otherwise):
         taken = [a for a in schema.arguments if not a.kwarg_only]
         fits = all(p < len(taken) and "Tensor" in str(taken[p].type) for p in positions)
         if fits:
             return {position: str(taken[position].name) for position in positions}
     return {0: "self"} if getattr(function, "__objclass__", None) is torch._C.TensorBase else {}
+
+
+def _begins_otherwise(schema: Any) -> bool:
+    return [argument.name for argument in schema.arguments[:1]] != ["self"]
 
 
 def _names_of_custom(cls: Any, positions: tuple[int, ...]) -> dict[Any, str]:

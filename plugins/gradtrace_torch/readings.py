@@ -26,7 +26,6 @@ class Reading:
     """Where the elements begin in a tensor that holds those of many readings."""
     numbers: tuple[Any, ...] | None = None
     """Sum, norm, minimum, maximum and number of non-finite elements."""
-    zeros: Any = None
     summary: Summary | None = None
     pointer = 0
     """Where the elements were, with the version they had: tells a tensor read before."""
@@ -57,10 +56,9 @@ def fetch(readings: list[Reading]) -> None:
     for reading in readings:
         by_device.setdefault(reading.device, []).append(reading)
     for group in by_device.values():
-        numbers = [torch.as_tensor(n).double() for r in group for n in r.numbers or ()]
-        rows = torch.stack(numbers).reshape(len(group), 6).tolist()
-        for reading, row in zip(group, rows, strict=True):
-            reading.numbers, reading.zeros = (*row[:4], int(row[4])), int(row[5])
+        rows = torch.stack([number for r in group for number in r.numbers or ()])
+        for reading, row in zip(group, rows.cpu().reshape(-1, 5).tolist(), strict=True):
+            reading.numbers = (*row[:4], int(row[4]))
 
 
 def summarize(reading: Reading) -> Summary:
@@ -74,7 +72,7 @@ def summarize(reading: Reading) -> Summary:
     with np.errstate(all="ignore"):
         variance = (norm / math.sqrt(size)) ** 2 - mean**2
     std = math.sqrt(max(variance, 0.0)) if math.isfinite(variance) else variance
-    return Summary(shape, dtype, device, norm, mean, std, low, high, bad, reading.zeros)
+    return Summary(shape, dtype, device, norm, mean, std, low, high, bad)
 
 
 def summarize_together(readings: list[Reading]) -> None:

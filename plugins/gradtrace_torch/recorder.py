@@ -26,10 +26,16 @@ from gradtrace_torch.request import Request
 from gradtrace_torch.scenery import Pauses, scenery
 from gradtrace_torch.sources import place, user_frame
 from gradtrace_torch.statistics import Meter
-from gradtrace_torch.transcript import transcribe
+from gradtrace_torch.transcript import Transcription
 from gradtrace_torch.values import Values
 
 __all__ = ["record"]
+
+_PATHS: tuple[Path, ...] = tuple((index,) for index in range(8))
+"""The paths of tensors that are arguments themselves."""
+
+_PLAIN = {int, float, bool, str, type(None), torch.dtype, torch.Size}
+"""Types of arguments that hold no tensors."""
 
 
 @contextmanager
@@ -48,7 +54,7 @@ def record(tape: Tape, options: Options, model: nn.Module | None) -> Iterator[No
         tape.gradients = gradients.ran
         tape.parameters = values.modules.trainable
         if values.steps:
-            tape.defer(lambda: transcribe(values.steps, meter, gradients))
+            tape.defer(Transcription(values.steps, meter, gradients))
 
 
 class Recorder(TorchFunctionMode):
@@ -134,8 +140,8 @@ class Recorder(TorchFunctionMode):
         self, op: Op, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         values, modules = self._values, self._values.modules
-        call = LiveCall(op.name, modules.scope, modules.invocations, place(2), op.function)
-        call.uses = self._uses(call, args, kwargs)
+        uses = self._uses(args, kwargs)
+        call = LiveCall(op.name, modules.scope, modules.invocations, place(2), uses, op.function)
         bases: dict[int, tuple[Tensor, LiveValue]] = {}
         if op.writes(args, kwargs):
             values.secure()
@@ -160,12 +166,19 @@ class Recorder(TorchFunctionMode):
         values.add_call(call, fresh)
         return result
 
-    def _uses(self, call: LiveCall, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[LiveUse]:
-        """Return a use for each tensor among the arguments of `call`."""
+    def _uses(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[LiveUse]:
+        """Return a use for each tensor among the arguments of a call."""
         of = self._values.of
-        if kwargs or any(not isinstance(argument, Tensor) for argument in args):
-            return [LiveUse(call, of(tensor), path) for path, tensor in operands_of(args, kwargs)]
-        return [LiveUse(call, of(tensor), (index,)) for index, tensor in enumerate(args)]
+        uses: list[LiveUse] = []
+        if not kwargs and len(args) <= len(_PATHS):
+            for path, argument in zip(_PATHS, args, strict=False):
+                if isinstance(argument, Tensor):
+                    uses.append(LiveUse(of(argument), path))
+                elif type(argument) not in _PLAIN:
+                    break
+            else:
+                return uses
+        return [LiveUse(of(tensor), path) for path, tensor in operands_of(args, kwargs)]
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from gradtrace_torch.readings import (
     summarize_together,
     type_name,
 )
+from gradtrace_torch.remote import numbers_of, settle
 
 __all__ = ["Meter"]
 
@@ -69,7 +70,7 @@ class Meter:
             reading.tensor = tensor.clone()
             self._whole.append(reading)
         elif like is not None and like.numbers is not None and _same_elements(like, tensor):
-            reading.numbers, reading.zeros = like.numbers, like.zeros
+            reading.numbers = like.numbers
             if not tensor.is_cpu:
                 self._remote.append(reading)
         else:
@@ -97,22 +98,19 @@ class Meter:
             self._whole.append(reading)
 
     def _reduce(self, reading: Reading, tensor: Tensor) -> None:
+        if not tensor.is_cpu:
+            reading.numbers = numbers_of(tensor)
+            self._remote.append(reading)
+            return
         elements = flat(tensor)
         low, high = torch.aminmax(elements)
-        if elements.is_cpu:
-            lowest, highest = low.item(), high.item()
-            reading.numbers = _sums(elements, lowest, highest)
-            return
-        wide = elements if elements.dtype is torch.float64 else elements.double()
-        finite = torch.isfinite(elements).sum()
-        zeros = elements.numel() - torch.count_nonzero(elements)
-        norm = torch.linalg.vector_norm(wide)
-        reading.numbers = (wide.sum(), norm, low, high, elements.numel() - finite, zeros)
-        self._remote.append(reading)
+        reading.numbers = _sums(elements, low.item(), high.item())
 
     def resolve(self) -> None:
         """Turn every reading into its summary, moving what lives on a device once."""
         self.secure()
+        for device in {reading.device for reading in (*self._remote, *self._whole)}:
+            settle(device)
         fetch(self._remote)
         self._remote.clear()
         kept = [reading for reading in self._whole if math.prod(reading.shape) <= self.limit]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 from gradtrace.derivative import LocalDerivative
@@ -15,19 +14,37 @@ from gradtrace_torch.ops import operand_names
 from gradtrace_torch.sources import decode
 from gradtrace_torch.statistics import Meter
 
-__all__ = ["transcribe"]
+__all__ = ["Transcription"]
 
 
-def transcribe(
-    steps: Sequence[LiveValue | LiveCall], meter: Meter, gradients: Gradients
-) -> list[Leaf | Call]:
-    """Return the `steps` of a finished run as those of a tape."""
-    gradients.read_notes()
-    meter.resolve()
-    scribe = _Scribe(meter, gradients)
-    return [
-        scribe.leaf(step) if isinstance(step, LiveValue) else scribe.call(step) for step in steps
-    ]
+class Transcription:
+    """The steps of a finished run, to be had once as those of a tape.
+
+    Values and their uses know each other. That is undone when the last of them is no longer
+    needed, read or not, so that a run leaves no garbage for the collector, whose passes over
+    all objects of a process would cost more than the trace.
+    """
+
+    def __init__(
+        self, steps: list[LiveValue | LiveCall], meter: Meter, gradients: Gradients
+    ) -> None:
+        self._steps = steps
+        self._meter = meter
+        self._gradients = gradients
+
+    def __call__(self) -> list[Leaf | Call]:
+        self._gradients.read_notes()
+        self._meter.resolve()
+        scribe = _Scribe(self._meter, self._gradients)
+        return [
+            scribe.leaf(step) if isinstance(step, LiveValue) else scribe.call(step)
+            for step in self._steps
+        ]
+
+    def __del__(self) -> None:
+        for step in self._steps:
+            for value in (step,) if isinstance(step, LiveValue) else step.results:
+                value.uses.clear()
 
 
 class _Scribe:
@@ -47,7 +64,7 @@ class _Scribe:
         paths = [path for use in live.uses for path in (use.path, *use.also)]
         names = iter(operand_names(live.function, paths))
         uses = [
-            self.use(use, "+".join([next(names) for _ in range(1 + len(use.also))]), upstream)
+            self.use(live, use, "+".join([next(names) for _ in range(1 + len(use.also))]), upstream)
             for use in live.uses
         ]
         source = decode(live.place)
@@ -65,14 +82,14 @@ class _Scribe:
             )
         return self._values[live]
 
-    def use(self, live: LiveUse, name: str, upstream: float | None) -> Use:
+    def use(self, call: LiveCall, live: LiveUse, name: str, upstream: float | None) -> Use:
         value, downstream = self.value(live.value), self.gradient(live.gradient)
         if not live.slot_count:
             return Use(name, value, None, downstream)
         gain = _gain(downstream, upstream)
         if live.derivative is not None:
             return Use(name, value, replace(live.derivative, gain=gain), downstream)
-        shapes = _result_shape(live.call), tuple(live.value.shape)
+        shapes = _result_shape(call), tuple(live.value.shape)
         return Use(name, value, LocalDerivative("operator", *shapes, gain=gain), downstream)
 
     def gradient(self, live: Gradient | None) -> Summary | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterable
 from contextlib import nullcontext
 from types import FrameType
@@ -18,11 +17,12 @@ from gradtrace_torch.chains import let_go
 from gradtrace_torch.derivatives import Differentiator
 from gradtrace_torch.gradients import Gradients
 from gradtrace_torch.identity import Identities
-from gradtrace_torch.live import LiveCall, LiveUse, LiveValue
-from gradtrace_torch.modules import Modules, argument_names
+from gradtrace_torch.live import Edge, LiveCall, LiveUse, LiveValue
+from gradtrace_torch.modules import Modules
 from gradtrace_torch.nodes import Ownership
 from gradtrace_torch.ops import Op, node_op
-from gradtrace_torch.sources import Place, is_hidden, name_in_frames, place
+from gradtrace_torch.origins import Origins, definition
+from gradtrace_torch.sources import Place, place
 from gradtrace_torch.statistics import Meter
 from gradtrace_torch.transforms import Transforms
 
@@ -44,7 +44,6 @@ class Values:
         self.modules = Modules(model, frame, self._returned)
         self._meter = meter
         self._gradients = gradients
-        self._frame = frame
         self._primitive = options.detail == "primitive"
         self._differentiator = (
             None
@@ -52,8 +51,8 @@ class Values:
             else Differentiator(options.derivatives, options.limit)
         )
         self._identities = Identities()
-        self._nodes = Ownership(self.of, self._split)
-        self._origins: dict[int, tuple[weakref.ref[Tensor], str, Place | None]] = {}
+        self._nodes = Ownership(self._leaf_at, self._split)
+        self._origins = Origins(self.modules, frame)
         self.transforms = Transforms()
 
     # -- tensors to values ---------------------------------------------------------------
@@ -80,7 +79,7 @@ class Values:
             self._watch_leaf(value, tensor)
         if value.is_leaf and not value.uses and self._identities.was_written_to(tensor):
             self._meter.read(value, tensor, own=True)  # initialized since it was first seen
-            value.kind, value.names = self._describe(tensor)
+            value.kind, value.names = self._origins.describe(tensor)
         return value
 
     def _at_edge(self, tensor: Tensor, op: str | None = None) -> LiveValue:
@@ -96,50 +95,44 @@ class Values:
                 value.unseen = False
             return value
         op = op or self.transforms.made(node) or node_op(node.name())
-        call = LiveCall(op, self.modules.scope, self.modules.invocations, _definition(node))
+        call = LiveCall(op, self.modules.scope, self.modules.invocations, definition(node), [])
         return self.add_call(call, [tensor])[0]
 
     def _view_again(self, tensor: Tensor, base: Tensor) -> LiveValue:
         """Return the value of a view after something was written to its base."""
-        call = LiveCall("view", self.modules.scope, self.modules.invocations, place(2))
-        call.uses.append(LiveUse(call, self.of(base), (0,)))
+        uses = [LiveUse(self.of(base), (0,))]
+        call = LiveCall("view", self.modules.scope, self.modules.invocations, place(2), uses)
         return self.add_call(call, [tensor])[0]
 
     def _leaf(self, tensor: Tensor) -> LiveValue:
         value = self._value(tensor, own=True)
         value.is_leaf = True
-        value.kind, value.names = self._describe(tensor)
-        value.op, value.place = self._origin(tensor)
+        value.kind, value.names = self._origins.describe(tensor)
+        value.op, value.place = self._origins.of(tensor)
+        value.differentiable = tensor.requires_grad
         self.steps.append(value)
-        if tensor.requires_grad:
-            self._watch_leaf(value, tensor)
+        if tensor.requires_grad and not torch.is_grad_enabled():
+            self._watch_leaf(value, tensor)  # no node that is made now will show its edge
         return value
 
-    def _describe(self, tensor: Tensor) -> tuple[str, tuple[str, ...]]:
-        """Return the kind and the names of a leaf, by what is known of it."""
-        if id(tensor) in self.modules.parameters:
-            return "parameter", tuple(self.modules.parameters[id(tensor)])
-        if id(tensor) in self.modules.buffers:
-            return "buffer", tuple(self.modules.buffers[id(tensor)])
-        names = argument_names(tensor)
-        if not names and (name := name_in_frames(tensor, self._frame)):
-            names = (name,)
-        if isinstance(tensor, nn.Parameter):
-            return "parameter", names
-        inside = self._origin(tensor)[0] is not None
-        return ("constant" if inside and not tensor.requires_grad else "input"), names
+    def _leaf_at(self, edge: Edge) -> LiveValue:
+        """Return the leaf that gathers what arrives at `edge`."""
+        tensor = edge[0].variable
+        value = self._identities.last(tensor) or self.of(tensor)
+        if value.edge is not None or not value.is_leaf:
+            return self.of(tensor)
+        self._watch_leaf(value, tensor, edge)
+        return value
 
-    def _origin(self, tensor: Tensor) -> tuple[str | None, Place | None]:
-        """Return what made `tensor` out of nothing inside the block, and where."""
-        reference, op, where = self._origins.get(id(tensor), (None, None, None))
-        known = reference is not None and reference() is tensor
-        return (op, where) if known else (None, None)
-
-    def _watch_leaf(self, value: LiveValue, tensor: Tensor) -> None:
-        with torch.inference_mode(False) if torch.is_inference_mode_enabled() else nullcontext():
-            edge = get_gradient_edge(tensor)
+    def _watch_leaf(self, value: LiveValue, tensor: Tensor, edge: Edge | None = None) -> None:
+        """Hear the gradient of a leaf; autograd shows its edge where a call has just met it."""
+        if edge is None:
+            within = torch.is_inference_mode_enabled()
+            with torch.inference_mode(False) if within else nullcontext():
+                found = get_gradient_edge(tensor)
+            edge = found.node, found.output_nr
         value.watched |= bool(tensor._backward_hooks)
-        self._nodes.bind(value, (edge.node, edge.output_nr))
+        self._nodes.bind(value, edge)
         self._gradients.listen_to_leaf(value)
 
     def _value(
@@ -187,13 +180,13 @@ class Values:
     def made(self, tensors: list[Tensor], op: Op, where: Place | None) -> None:
         """Remember that `op` made `tensors` out of nothing; they are leaves once they are used."""
         for tensor in tensors:
-            self._origins[id(tensor)] = (weakref.ref(tensor), op.name, where)
+            self._origins.set(tensor, op.name, where)
 
     def stored(self, tensor: Tensor, gradient: Tensor) -> None:
         """Remember that `gradient` is the `.grad` of `tensor`."""
         value = self._identities.last(tensor)
         name = f"{value.names[0]}.grad" if value is not None and value.names else "grad"
-        self._origins[id(gradient)] = (weakref.ref(gradient), name, None)
+        self._origins.set(gradient, name, None)
 
     def add_call(self, call: LiveCall, results: list[Tensor]) -> list[LiveValue]:
         """Add `call`, whose operands are set, with the values of `results`."""
@@ -271,10 +264,12 @@ class Values:
             for handle in step.handles:
                 handle.remove()
             step.handles = ()
-            step.nodes = []
+            step.nodes.clear()
             for use in step.uses:
                 use.slots = ()
-        let_go(self._nodes.forget(), self._identities.living())
+        let_go(self._nodes.forget(), self._identities.living)
+        self._origins.forget()
+        self.modules.forget()
 
     # -- modules -------------------------------------------------------------------------
 
@@ -285,13 +280,8 @@ class Values:
                 node = tensor.grad_fn
                 if node is None or (node, tensor.output_nr) in self._nodes.values:
                     continue
+                if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+                    continue  # inside of a transform, which is one opaque call
                 scripted = isinstance(module, torch.jit.ScriptModule)
                 op = str(module.original_name) if scripted else None
                 self._identities.set(tensor, self._at_edge(tensor, op))
-
-
-def _definition(node: Any) -> Place | None:
-    """Return where a custom function of the user's was defined, else the line that runs now."""
-    function = getattr(type(node), "_forward_cls", None)
-    defined = None if function is None else function.forward.__code__
-    return place(2) if defined is None or is_hidden(defined) else (defined, 0)

@@ -217,9 +217,9 @@ def test_rules_come_from_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_5000_nodes_take_less_than_2_seconds() -> None:
     graph = chain(2500, 0.99, keep="summary", derivatives="gain")
     assert len(graph) > 5000
-    began = time.perf_counter()
+    began = time.process_time()
     str(graph.diagnose())
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_a_graph_is_not_changed() -> None:

@@ -149,10 +149,10 @@ def big(make: Callable[[int], float]) -> Graph:
 def test_5000_nodes_take_less_than_2_seconds() -> None:
     one, other = big(lambda n: 1.0), big(lambda n: 1.0 + (n == 2000))
     assert len(one) > 5000
-    began = time.perf_counter()
+    began = time.process_time()
     found = one.diff(other)
     str(found)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
     assert found.first_value is not None
     assert found.first_value.a == "w2000"
 

@@ -212,9 +212,9 @@ def test_5000_nodes_in_less_than_2_seconds() -> None:
     run.backward(run.call("sum", value))
     graph = run.graph()
     assert len(graph) > 5000
-    began = time.perf_counter()
+    began = time.process_time()
     text = str(graph.explain("x"))
-    elapsed = time.perf_counter() - began
+    elapsed = time.process_time() - began
 
     assert elapsed < 2
     assert len(text.splitlines()) < 120

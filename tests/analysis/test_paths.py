@@ -177,9 +177,9 @@ def test_2_to_the_1000_paths_are_counted_and_the_largest_found() -> None:
     for _ in range(1000):
         x = run.call("add", run.call("halve", x), x)
     run.backward(x)
-    began = time.perf_counter()
+    began = time.process_time()
     found = paths(run.graph(), "x", top=5)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
     assert found.count == 2**1000
     assert all(node.startswith(("x", "add")) for node in found.paths[0].nodes)
     assert "1e301 paths" in str(found)
@@ -194,10 +194,10 @@ def test_5000_nodes_take_less_than_2_seconds() -> None:
     run.backward(run.call("sum", x))
     graph = run.graph()
     assert len(graph) > 5000
-    began = time.perf_counter()
+    began = time.process_time()
     found = paths(graph, "w")
     str(found)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
     assert len(found.splits) > 1000
 
 

@@ -16,6 +16,7 @@ def main() -> None:
     parser.add_argument("only", nargs="*", help=f"some of {', '.join(names)}")
     parser.add_argument("--rounds", type=int, default=25, help="runs of each step (25)")
     parser.add_argument("--everything", action="store_true", help="time all options of a trace")
+    parser.add_argument("--device", default="cpu", help="where the steps are timed (cpu)")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -23,7 +24,9 @@ def main() -> None:
     if "import" in chosen:
         imports.report()
     if "time" in chosen:
-        overhead.report(rounds=arguments.rounds, everything=arguments.everything)
+        overhead.report(
+            rounds=arguments.rounds, everything=arguments.everything, device=arguments.device
+        )
     if "jacobians" in chosen:
         jacobians.report(rounds=5)
     if "memory" in chosen:

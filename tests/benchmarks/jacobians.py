@@ -10,7 +10,7 @@ from torch.autograd.functional import jacobian
 from torch.nn.functional import linear, mse_loss
 
 import gradtrace
-from tests.benchmarks.overhead import cpu_time
+from tests.benchmarks.clocks import cpu_time
 
 __all__ = ["report"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 import gradtrace
 
-__all__ = ["STEPS", "Step"]
+__all__ = ["LARGER", "STEPS", "Step"]
 
 
 @dataclass(frozen=True)
@@ -39,25 +40,29 @@ class Step:
             self.model.zero_grad(set_to_none=True)
 
 
-def gpt2() -> Step:
-    """A 4-layer GPT-2, 384 wide, on 2 × 128 tokens."""
+def gpt2(
+    *, layers: int = 4, wide: int = 384, batch: int = 2, length: int = 128, half: bool = False
+) -> Step:
+    """A GPT-2, 4 layers and 384 wide on 2 × 128 tokens unless told; in bfloat16 if `half`."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
     config = GPT2Config(
-        n_layer=4,
-        n_embd=384,
-        n_head=6,
-        n_positions=128,
+        n_layer=layers,
+        n_embd=wide,
+        n_head=wide // 64,
+        n_positions=length,
         vocab_size=8192,
         bos_token_id=None,
         eos_token_id=None,
     )
     model = GPT2LMHeadModel(config).train()
-    tokens = torch.randint(config.vocab_size, (2, 128))
+    tokens = torch.randint(config.vocab_size, (batch, length))
 
     def run() -> None:
-        scores = model(input_ids=tokens).logits
-        cross_entropy(scores[:, :-1].flatten(0, 1), tokens[:, 1:].flatten()).backward()
+        with torch.autocast(tokens.device.type, torch.bfloat16, enabled=half):
+            scores = model(input_ids=tokens).logits
+            loss = cross_entropy(scores[:, :-1].flatten(0, 1), tokens[:, 1:].flatten())
+        loss.backward()
 
     return Step(model, run)
 
@@ -71,6 +76,15 @@ def convnet() -> Step:
     )
     images, classes = torch.randn(16, 3, 32, 32), torch.randint(10, (16,))
     return Step(model, lambda: cross_entropy(model(images), classes).backward())
+
+
+def resnet() -> Step:
+    """A ResNet-50 on 32 images of 224 × 224."""
+    from transformers import ResNetConfig, ResNetForImageClassification
+
+    model = ResNetForImageClassification(ResNetConfig()).train()
+    images, classes = torch.randn(32, 3, 224, 224), torch.randint(2, (32,))
+    return Step(model, lambda: cross_entropy(model(images).logits, classes).backward())
 
 
 def tiny_calls() -> Step:
@@ -92,3 +106,11 @@ STEPS: dict[str, Callable[[], Step]] = {
     "convolutional network": convnet,
     "100 tiny calls": tiny_calls,
 }
+
+LARGER: dict[str, Callable[[], Step]] = {
+    "GPT-2, 12 layers, in bfloat16": partial(
+        gpt2, layers=12, wide=768, batch=8, length=512, half=True
+    ),
+    "ResNet-50, 32 images": resnet,
+}
+"""Steps that give a GPU something to do."""

@@ -175,12 +175,12 @@ import time, gradtrace, gradtrace_numpy as gn
 
 def steps(count):
     x = y = gn.array(1.0)
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(count):
         y = y * 1.00001
     y.backward()
     assert abs(x.grad - 1.00001**count) < 1e-6
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 steps(1_000)
 short, long = min(steps(10_000) for _ in range(3)), min(steps(50_000) for _ in range(3))

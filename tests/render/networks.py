@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 import gradtrace
 from gradtrace.graph import Graph
 
-__all__ = ["NETWORKS"]
+__all__ = ["NETWORKS", "gated"]
 
 IMAGES, LABELS = (2, 3, 64, 64), [1, 2]
 
@@ -75,6 +75,30 @@ class Recurrent(nn.Module):
 def lstm() -> Graph:
     sequence, labels = torch.randn(50, 4, 8), torch.randint(0, 5, (4,))
     return traced(Recurrent(), lambda m: cross_entropy(m(sequence), labels))
+
+
+class Gated(nn.Module):
+    """An LSTM written by hand, which has no state before its first step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.x, self.h = nn.Linear(8, 64), nn.Linear(16, 64, bias=False)
+        self.head = nn.Linear(16, 5)
+
+    def forward(self, sequence: torch.Tensor) -> torch.Tensor:
+        h, c = None, None
+        for each in sequence:
+            gates = self.x(each) if h is None else self.x(each) + self.h(h)
+            i, f, o, u = gates.chunk(4, -1)
+            new = i.sigmoid() * u.tanh()
+            c = new if c is None else f.sigmoid() * c + new
+            h = o.sigmoid() * c.tanh()
+        return self.head(h)
+
+
+def gated() -> Graph:
+    sequence, labels = torch.randn(50, 4, 8), torch.randint(0, 5, (4,))
+    return traced(Gated(), lambda m: cross_entropy(m(sequence), labels))
 
 
 def double(wide: int, out: int) -> nn.Sequential:

@@ -174,8 +174,6 @@ def test_an_option_of_a_figure_is_refused(format: str) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "start"),
     [
-        ("fig.tex", ["--math", "--width", "column"], "\\documentclass"),
-        ("fig.tikz", ["--theme", "dark"], "\\documentclass"),
         ("fig.mmd", ["--depth", "1", "--direction", "right"], "flowchart LR"),
         ("step.html", ["--title", "A step", "--depth", "2"], "<!DOCTYPE html>"),
         ("step.json", [], '{"directed": true'),

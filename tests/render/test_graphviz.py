@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 import gradtrace_graphviz.layout
 from gradtrace.errors import RendererError, RenderError
-from gradtrace.render import figure
+from gradtrace.render import THEMES, figure
 from gradtrace.render.numbers import middle, printable
 from gradtrace_graphviz import GraphvizRenderer, to_dot, to_pydot
 from gradtrace_graphviz.layout import lay_out
@@ -172,3 +173,15 @@ def test_the_dot_program_is_used_where_there_is_one(
     assert lay_out("digraph { seen }", "png") == b"drawn"
     assert lay_out("digraph { seen }", "png") == b"drawn"
     assert seen == [["/somewhere/dot", "-Tpng", "-Gdpi=150", "-Gsize=60,60"]]
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_dot_has_the_colours_of_its_theme(theme: str) -> None:
+    dot = to_dot(figure(examples.residual(), theme=theme, math=True, title="A title", depth=2))
+    known = THEMES[theme]
+    legal = {known.ink, known.grey, known.alarm, known.faint, known.frame, *known.frames}
+    legal |= {colour for pair in known.roles.values() for colour in pair}
+    inks = set(re.findall(r'<FONT POINT-SIZE="\d+" COLOR="(#\w+)"', dot))
+    assert known.ink in inks
+    assert inks <= {known.ink, known.grey, known.alarm}
+    assert set(re.findall(r'fillcolor="(#\w+)"', dot)) <= legal

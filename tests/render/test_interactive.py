@@ -12,7 +12,7 @@ import pytest
 
 from gradtrace.errors import OptionError
 from gradtrace.render import draw
-from gradtrace.render.interactive.convex import convex
+from gradtrace.render.convex import convex
 from gradtrace.render.scopes import Frames, Place
 from tests.render import examples
 from tests.render.names import HOSTILE
@@ -113,8 +113,10 @@ def test_a_scope_that_a_value_leaves_and_enters_again_is_no_box() -> None:
     places = [Place("list.0"), Place("list.0"), Place(), Place("list.1"), Place("list.1")]
     frames = Frames.around(places, {})
     chain = [(box, box + 1) for box in range(4)]
-    scopes, members = convex(frames, chain)
-    assert [scope["scope"] for scope in scopes] == ["list.0", "list.1"]
-    assert members == [0, 0, -1, 1, 1]
-    beside = [(0, 1), (1, 3), (3, 4)]
-    assert [scope["scope"] for scope in convex(frames, beside)[0]] == ["list", "list.0", "list.1"]
+    flat = convex(frames, chain)
+    assert [cluster.tooltip for cluster in flat.clusters] == ["list.0", "list.1"]
+    assert [cluster.label for cluster in flat.clusters] == ["list.0", "list.1"]
+    first, second = (cluster.id for cluster in flat.clusters)
+    assert flat.members == (first, first, None, second, second)
+    beside = convex(frames, [(0, 1), (1, 3), (3, 4)])
+    assert [cluster.label for cluster in beside.clusters] == ["list", "0", "1"]

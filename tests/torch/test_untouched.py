@@ -225,3 +225,46 @@ def test_a_training_run_is_the_same_to_the_last_bit() -> None:
 
     for plain, other in zip(train(traced=False), train(traced=True), strict=True):
         assert torch.equal(plain, other)
+
+
+@pytest.mark.parametrize("read", [True, False])
+def test_a_trace_leaves_no_garbage(read: bool) -> None:
+    """Passes of the collector over all objects of a process would cost more than the trace."""
+    model, x = nn.Sequential(nn.Linear(4, 4), nn.Tanh()), torch.randn(3, 4)
+
+    def run() -> None:
+        with gradtrace.trace(model) as graph:
+            model(x).split(2)[0].sum().backward()
+        if read:
+            assert graph.nodes
+
+    run()
+    gc.collect()
+    gc.disable()
+    try:
+        run()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+def test_no_tensor_of_the_user_lives_longer() -> None:
+    """The frame of a function must not go on holding the variables that were looked up in it."""
+    model = nn.Linear(4, 2)
+    x, target = torch.randn(3, 4), torch.randn(3, 2)
+    with gradtrace.trace(model) as graph:
+        loss = (model(x) - target).pow(2).sum()
+        loss.backward()
+    assert {"input", "target"} <= set(graph)
+    held = [weakref.ref(tensor) for tensor in (x, target, loss)]
+    del x, target, loss
+    assert [reference() for reference in held] == [None] * 3
+
+
+def test_the_users_own_locals_are_left_alone() -> None:
+    x = torch.randn(3, requires_grad=True)
+    mine = locals()
+    with gradtrace.trace() as graph:
+        x.sum().backward()
+    assert "x" in graph
+    assert mine["x"] is x

@@ -9,7 +9,7 @@ import networkx as nx
 
 from gradtrace.formulas.glossary import GLOSSARY
 from gradtrace.render.boxes import calls_of
-from gradtrace.render.interactive.convex import convex
+from gradtrace.render.convex import convex
 from gradtrace.render.palette import Magnitudes
 from gradtrace.render.pieces import LEAVES
 from gradtrace.render.plain import edge_facts, node_facts
@@ -30,15 +30,20 @@ def page_data(graph: nx.MultiDiGraph[str]) -> dict[str, Any]:
     frames = Frames.around(
         [place for _, place in boxes.placed], reaches(data for _, data in graph.nodes(data=True))
     )
-    scopes, members = convex(frames, [(tail, head) for tail, head, _ in boxes.edges])
+    frames = convex(frames, ((tail, head) for tail, head, _ in boxes.edges))
+    place = {cluster.id: index for index, cluster in enumerate(frames.clusters)}
     return {
         "backend": str(graph.graph.get("backend", "")),
         "gradients": bool(graph.graph.get("gradients", True)),
         "nodes": [node_facts(node, graph.nodes[node]) for node in number],
         "boxes": [
-            [number[node], frame] for (node, _), frame in zip(boxes.placed, members, strict=True)
+            [number[node], place.get(frame or "", -1)]
+            for (node, _), frame in zip(boxes.placed, frames.members, strict=True)
         ],
-        "frames": scopes,
+        "frames": [
+            {"label": each.label, "scope": each.tooltip, "parent": place.get(each.parent or "", -1)}
+            for each in frames.clusters
+        ],
         "edges": [
             {"from": tail, "to": head, **edge_facts(data)} for tail, head, data in boxes.edges
         ],

@@ -8,26 +8,20 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._C._functorch import peek_interpreter_stack
 
 from gradtrace.recording.ledger import Layout, Page, Row
-from gradtrace.recording.observer import LARGE
+from gradtrace.recording.observer import ENDS, LARGE
 from gradtrace.recording.sample import Series
 from gradtrace_torch.arguments import tensors_in
+from gradtrace_torch.recording.afar import Streams
+from gradtrace_torch.recording.hooks import Hook
 from gradtrace_torch.recording.passes import Passes
 from gradtrace_torch.recording.reductions import measure
 from gradtrace_torch.recording.together import is_small, measure_together
 from gradtrace_torch.recording.uses import Edge, Path, Share, edge_of, follow, path_to, uses_of
 
 __all__ = ["Calls"]
-
-ENDS: dict[str, tuple[float, float]] = {
-    "sigmoid": (0, 1),
-    "hardsigmoid": (0, 1),
-    "softmax": (0, 1),
-    "tanh": (-1, 1),
-    "softsign": (-1, 1),
-}
-"""Operations that saturate, with the ends of what they give."""
 
 
 class Calls:
@@ -52,6 +46,7 @@ class Calls:
         self._layout = layout
         self._passes = passes
         self._working = working
+        self._streams = Streams()
         self._later: list[tuple[_Module, Tensor, int]] = []
         """Small outputs, with the version they had."""
         self._seen: tuple[Tensor, int, Row | None] | None = None
@@ -64,8 +59,8 @@ class Calls:
         call = _Module(self, module, name)
         self.followed += 1
         if not call.is_plain:
-            yield module.register_forward_pre_hook(call.enter)
-        yield module.register_forward_hook(call.leave, with_kwargs=True)
+            yield module.register_forward_pre_hook(Hook(call.enter))
+        yield module.register_forward_hook(Hook(call.leave), with_kwargs=True)
 
     def slots(self, name: str, series: Callable[[str], Series]) -> tuple[int, int, int]:
         """Return the slots of output, upstream and downstream gradient of a module."""
@@ -78,6 +73,7 @@ class Calls:
     def turn(self) -> Page:
         """Return the page that was written, and begin another."""
         self._measure_later()
+        self._streams.join()
         page, self.page = self.page, Page()
         self._forward.clear()
         self.since.clear()
@@ -107,6 +103,7 @@ class Calls:
         if seen is not None and seen[0] is output and seen[1] == output._version:
             row = seen[2]
         else:
+            self._streams.note(output)
             row = measure(output, zeros=True, ends=module.ends)
             self._seen = (output, output._version, row) if module.ends is None else None
         if row is not None:
@@ -135,6 +132,7 @@ class Calls:
             if is_small(gradient):
                 found.later.append((slot, gradient))
                 return
+            self._streams.note(gradient)
             self._came = came = (gradient, measure(gradient))
         if came[1] is not None:
             found.rows.append((slot, came[1]))
@@ -167,8 +165,10 @@ class _Module:
         self, module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any
     ) -> None:
         """Measure the output, and have the gradients measured as they come."""
-        if torch.compiler.is_compiling() or not self._calls.on:
+        if not self._calls.on or torch.compiler.is_compiling():
             return
+        if peek_interpreter_stack() is not None:
+            return  # inside of a transform, such as vmap, there are no elements to read
         since = 0 if self.is_plain else self._began()
         if torch.is_grad_enabled():
             with torch._C.DisableTorchFunction():

@@ -236,6 +236,8 @@ class TorchFollower:
             for page in pages[1:]:
                 pages[0].join(page)
             del pages[1:]
+        if "lr/0" in pages[-1].scalars:
+            pages[-1].scalars.pop("lr", None)  # a second optimizer has turned up in this step
         pages[-1].scalars |= {name: _number(name, value) for name, value in scalars.items()}
         with torch._C.DisableTorchFunction():
             return [PageReading(page, self._layout) for page in pages]

@@ -12,11 +12,13 @@ from torch import Tensor
 
 from gradtrace.recording.ledger import Layout, Page
 from gradtrace.recording.sample import FIELDS, Series
+from gradtrace_torch.recording.reductions import Histogram, binned
+from gradtrace_torch.remote import is_accelerated, precise
 
 __all__ = ["PageReading", "Transfer"]
 
 _WIDTH = len(FIELDS)
-_SUMSQ = FIELDS.index("sumsq")
+_SUMSQ, _LEAST, _LARGEST = (FIELDS.index(name) for name in ("sumsq", "min", "max"))
 
 Place = tuple[Any, Any]
 """Where a number is missing: a list or dict, with the index or key in it."""
@@ -26,13 +28,14 @@ class Transfer:
     """One copy of all numbers that are on one device, begun at once."""
 
     def __init__(self, numbers: list[Tensor]) -> None:
-        together = torch.stack([each.detach().reshape(()).double() for each in numbers])
-        self._event: Any = None
-        if together.is_cuda:
+        device = numbers[0].device
+        together = torch.stack([each.detach().to(precise(device)) for each in numbers])
+        self._event: torch.Event | None = None
+        if is_accelerated(device):
             self._host = torch.empty(together.shape, dtype=together.dtype, pin_memory=True)
             self._host.copy_(together, non_blocking=True)
-            self._event = torch.cuda.Event()
-            self._event.record()
+            self._event = torch.Event(device)
+            self._event.record(torch.accelerator.current_stream(device))
         else:
             self._host = together.cpu()
 
@@ -40,11 +43,11 @@ class Transfer:
         """Tell whether the numbers have come."""
         return self._event is None or self._event.query()
 
-    def numbers(self) -> list[float]:
+    def numbers(self) -> npt.NDArray[np.floating[Any]]:
         """Return the numbers, waiting for them if they have not come."""
         if self._event is not None:
             self._event.synchronize()
-        return self._host.tolist()
+        return self._host.numpy()
 
 
 class PageReading:
@@ -62,19 +65,23 @@ class PageReading:
         self._transfers = list(self._send())
 
     def _send(self) -> Iterator[tuple[list[Place], Transfer]]:
-        """Begin to copy what is on a device, all that is on one together."""
-        by_device: dict[torch.device, list[Place]] = {}
+        """Begin to copy what is on a device, all that is on one and of one shape together."""
+        alike: dict[tuple[torch.device, torch.Size], list[Place]] = {}
+
+        def await_(holder: Any, key: Any) -> None:
+            alike.setdefault((holder[key].device, holder[key].shape), []).append((holder, key))
+
         for number, row in enumerate(self._rows):
             if isinstance(row[_SUMSQ], Tensor):
                 self._rows[number] = list(row)
                 for column, cell in enumerate(row):
                     if isinstance(cell, Tensor):
-                        place = (self._rows[number], column)
-                        by_device.setdefault(cell.device, []).append(place)
-        for name, scalar in self._scalars.items():
-            if isinstance(scalar, Tensor):
-                by_device.setdefault(scalar.device, []).append((self._scalars, name))
-        for places in by_device.values():
+                        await_(self._rows[number], column)
+        for holder in (self._scalars, self._histograms):
+            for key, number in holder.items():
+                if isinstance(number, Tensor):
+                    await_(holder, key)
+        for places in alike.values():
             yield places, Transfer([holder[key] for holder, key in places])
 
     def ready(self) -> bool:
@@ -89,10 +96,15 @@ class PageReading:
             for (holder, key), number in zip(places, transfer.numbers(), strict=True):
                 holder[key] = number
         rows = np.array(self._rows, dtype=np.float64).reshape(-1, _WIDTH)
+        rows[rows[:, _LEAST] > rows[:, _LARGEST], _LEAST : _LARGEST + 1] = np.nan  # none is finite
         scalars = {name: float(scalar) for name, scalar in self._scalars.items()}
         histograms = {
-            self._layout.position(slot, self.series): counts
+            self._layout.position(slot, self.series): _in_bins(counts)
             for slot, counts in self._histograms.items()
             if counts is not None
         }
         return scalars, self._plan.statistics(rows), histograms
+
+
+def _in_bins(counts: npt.NDArray[Any]) -> Histogram:
+    return counts if counts.dtype == np.uint32 else binned(counts)

@@ -16,12 +16,16 @@ import torch
 from torch import Tensor
 
 from gradtrace.recording.ledger import Row
+from gradtrace.recording.observer import NEAR
 from gradtrace.recording.sample import BINS, EDGES
 from gradtrace_torch.elements import flat, is_odd, plain, stored
+from gradtrace_torch.recording.afar import exponents_of, row_afar
 
 __all__ = [
     "Ends",
+    "Histogram",
     "Numbers",
+    "binned",
     "histogram",
     "host_array",
     "measure",
@@ -34,6 +38,8 @@ __all__ = [
 NAN = math.nan
 
 Numbers = npt.NDArray[Any]
+
+Histogram = npt.NDArray[np.uint32]
 
 Ends = tuple[float, float] | None
 """The smallest and largest value that an operation can give, for those that have such ends."""
@@ -58,7 +64,7 @@ def elements(tensor: Tensor) -> Tensor | None:
         return None
     local = local.detach()
     odd = local.layout is not torch.strided or is_odd(local)
-    if local.dtype in _PRECISE and not odd:
+    if not odd and (local.dtype in _PRECISE or not local.is_cpu):
         return local
     if odd:
         local = stored(local, dense=False).detach()
@@ -105,7 +111,7 @@ def measure(
     if x is None:
         return None
     unstored = 0 if tensor.layout is torch.strided else tensor.numel() - x.numel()
-    row = _on_host(x, extremes, zeros, ends) if x.is_cpu else _on_device(x, ends)
+    row = (_on_host if x.is_cpu else _on_device)(x, extremes, zeros, ends)
     return _with_unstored(row, unstored) if unstored else row
 
 
@@ -189,28 +195,15 @@ def _carefully(array: Numbers) -> tuple[float, float, float, float, float]:
 
 def _near(array: Numbers, ends: tuple[float, float]) -> int:
     low, high = ends
-    margin = (high - low) / 400  # where the derivative of tanh and sigmoid is 1 % of its largest
+    margin = (high - low) * NEAR
     near = np.count_nonzero(array < low + margin) + np.count_nonzero(array > high - margin)
     return int(near)
 
 
-def _on_device(x: Tensor, ends: Ends) -> Row:
-    """Return statistics as tensors of one element each, none of which is waited for."""
-    size = x.numel()
-    if size == 0:
-        return _on_host(x.cpu(), True, True, ends)
-    finite = torch.isfinite(x)
-    clean = torch.where(finite, x, 0.0)
-    norm = torch.linalg.vector_norm(clean, dtype=torch.float64)
-    low = torch.where(finite, x, math.inf).amin()
-    high = torch.where(finite, x, -math.inf).amax()
-    near: Any = NAN
-    if ends is not None:
-        margin = (ends[1] - ends[0]) / 400
-        near = (x < ends[0] + margin).sum() + (x > ends[1] - margin).sum()
-    bad = size - torch.count_nonzero(finite)
-    nan = torch.count_nonzero(torch.isnan(x))
-    return (float(size), NAN, norm * norm, low, high, (x == 0).sum(), bad, near, nan)
+def _on_device(x: Tensor, extremes: bool, zeros: bool, ends: Ends) -> Row:
+    if x.numel() == 0:
+        return _on_host(torch.empty(0), extremes, zeros, ends)
+    return row_afar(x, extremes=extremes, zeros=zeros, ends=ends)
 
 
 def _with_unstored(row: Row, unstored: int) -> Row:
@@ -227,8 +220,13 @@ def _with_unstored(row: Row, unstored: int) -> Row:
 def scaled(row: Row, factor: Any) -> Row:
     """Return the statistics of a tensor that is `factor` > 0 times the one that was measured."""
     size, total, sumsq, low, high, *rest = row
-    square = factor * factor
-    return (size, total * factor, sumsq * square, low * factor, high * factor, *rest)
+    sums = _times(total, factor), _times(sumsq, factor * factor)
+    return (size, *sums, _times(low, factor), _times(high, factor), *rest)
+
+
+def _times(cell: Any, factor: Any) -> Any:
+    """Return what was measured times `factor`, which may be on a device; what was not, as it is."""
+    return cell if isinstance(cell, float) and math.isnan(cell) else cell * factor
 
 
 _EXPONENT = 127 + int(np.log2(EDGES[0]))
@@ -237,14 +235,20 @@ _EXPONENT = 127 + int(np.log2(EDGES[0]))
 _BIN = np.clip(np.arange(256) - _EXPONENT + 1, 0, BINS - 1)
 
 
-def histogram(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.uint32]] | None:
+def histogram(tensor: Tensor) -> Histogram | Tensor | None:
     """Return how many elements have a magnitude in each of the bins.
 
-    Edges are powers of two, so that the bin of a float32 is its exponent.
+    Edges are powers of two, so that the bin of a float32 is its exponent. Of a tensor on a device
+    that is what `binned` makes of the tensor that is returned.
     """
     x = elements(tensor)
     if x is None:
         return None
+    unstored = 0 if tensor.layout is torch.strided else tensor.numel() - x.numel()
+    if not x.is_cpu:
+        counts = exponents_of(x)
+        counts[0] += unstored
+        return counts
     bits = _numbers_of(x.float().cpu()).view(np.uint32)
     exponents = np.zeros(512, np.int64)
     for start in range(0, len(bits), _BLOCK):
@@ -252,5 +256,10 @@ def histogram(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.uint32]] | None:
     exponents = exponents[:256] + exponents[256:]
     if exponents[255]:
         exponents[255] -= int(np.count_nonzero(np.isnan(bits.view(np.float32))))
-    exponents[0] += 0 if tensor.layout is torch.strided else tensor.numel() - len(bits)
+    exponents[0] += unstored
+    return binned(exponents)
+
+
+def binned(exponents: npt.ArrayLike) -> Histogram:
+    """Return what each bin holds, from how many elements have each exponent."""
     return np.bincount(_BIN, weights=exponents, minlength=BINS).astype(np.uint32)

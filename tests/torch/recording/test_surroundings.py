@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import math
 import weakref
@@ -125,6 +126,47 @@ def test_training_is_bitwise_the_same_with_all_that_is_there(tmp_path: Path) -> 
     assert run.steps.tolist() == list(range(8))
     assert sorted(run.snapshots) == [0, 3, 6]
     assert state is not None
+
+
+@pytest.mark.parametrize("snapshots", [None, 1])
+def test_a_model_is_copied_and_saved_while_it_is_recorded(
+    tmp_path: Path, snapshots: int | None
+) -> None:
+    model, x = mlp(), torch.ones(3, 4)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with gradtrace.record(model, tmp_path / "run", snapshots_every=snapshots) as recorder:
+        model(x).sum().backward()
+        copied, averaged = copy.deepcopy(model), torch.optim.swa_utils.AveragedModel(model)
+        torch.save(model, tmp_path / "model.pt")
+        for each in (copied, averaged):
+            each(x + 1).sum().backward()
+        optimizer.step()
+        recorder.step()
+    assert "gradtrace" not in (tmp_path / "model.pt").read_bytes().decode("latin-1")
+    loaded = torch.load(tmp_path / "model.pt", weights_only=False)
+    for each in (loaded, copied):
+        assert torch.equal(each(x), mlp()(x))
+    truth = Truth()
+    truth.tell(0, "output", "", mlp()(x), "norm", "count")
+    assert_recorded(tmp_path / "run", truth)
+
+
+def test_a_transform_of_the_model_is_not_recorded(tmp_path: Path) -> None:
+    model, x = mlp(), torch.ones(3, 4)
+    named = dict(model.named_parameters())
+
+    def loss(parameters: dict[str, Tensor], row: Tensor) -> Tensor:
+        return torch.func.functional_call(model, parameters, (row,)).sum()
+
+    with gradtrace.record(model, tmp_path / "run", snapshots_every=1) as recorder:
+        found = torch.func.vmap(torch.func.grad(loss), (None, 0))(named, x)
+        loss(named, x).backward()
+        recorder.step()
+    assert found["0.weight"].shape == (3, 8, 4)
+    truth = Truth()
+    truth.tell(0, "output", "", model(x), "norm", "count")
+    truth.tell(0, "gradient", "0.weight", model[0].weight.grad)
+    assert_recorded(tmp_path / "run", truth)
 
 
 @pytest.mark.parametrize("manual", [True, False])

@@ -17,21 +17,21 @@ SPECIAL = {
     "'": r"\textquotesingle{}",
     "`": r"\textasciigrave{}",
     "-": r"{-}",
+    "×": r"\texttimes{}",
+    "·": r"\textperiodcentered{}",
+    "−": r"\textminus{}",
+    "–": r"\textendash{}",
+    "‖": r"\textbardbl{}",
+    "…": r"\textellipsis{}",
+    "→": r"\textrightarrow{}",
+    "←": r"\textleftarrow{}",
     **{character: rf"\{character}" for character in "&%$#_{}"},
 }
 
 MATHEMATICS = {
-    "×": r"\times",
-    "·": r"\cdot",
-    "−": "-",
-    "–": "-",
-    "‖": r"\|",
-    "…": r"\dots",
     "∂": r"\partial",
     "√": r"\surd",
     "Σ": r"\Sigma",
-    "→": r"\to",
-    "←": r"\leftarrow",
     "≈": r"\approx",
     "≠": r"\ne",
     "≤": r"\le",
@@ -66,7 +66,7 @@ def words(text: str) -> str:
     A character for which the usual fonts have no sign is written as its number.
 
     >>> print(words("a_b < 5 % × β é 中"))
-    a\_b \textless{} 5 \% $\times$ $\beta$ é {\small U+4E2D}
+    a\_b \textless{} 5 \% \texttimes{} $\beta$ é {\small U+4E2D}
     """
     return "".join(map(_character, text))
 
