@@ -76,12 +76,11 @@ def driver() -> Iterator[Any]:
 
 def press(driver: Any, label: str) -> None:
     """Press the first button of the page that is called so."""
-
-    def button() -> Any:
-        every = driver.find_elements("css selector", "button")
-        return next((each for each in every if each.text.split("\n")[-1] == label), None)
-
-    driver.execute_script("arguments[0].click()", wait_until(button))
+    script = """const found = [...document.querySelectorAll("button")]
+        .find((each) => !each.disabled && each.innerText.split("\\n").at(-1) === arguments[0]);
+        found?.click();
+        return Boolean(found);"""
+    wait_until(lambda: driver.execute_script(script, label))
 
 
 @pytest.mark.parametrize(
