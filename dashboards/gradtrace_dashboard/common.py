@@ -60,20 +60,27 @@ def state(name: str) -> str:
 def run() -> data.Run:
     """Return the run that is chosen in the sidebar; end the page with a hint if there is none."""
     known = data.runs(data.root(), brief=True)
-    every = [each for each in known if each.error is None]
-    if not every:
+    by_name = {each.name: each for each in known if each.error is None}
+    errors = {each.name: each.error for each in known if each.error is not None}
+    if not by_name:
+        for error in errors.values():
+            st.error(plain(error))
         nothing_yet(data.root())
         st.stop()
-    by_name = {each.name: each for each in every}
     wanted = address.read("run")
-    if wanted and wanted not in by_name:
-        broken = {each.name: each for each in known}
-        why = broken[wanted].error if wanted in broken else f"there is no run {wanted!r} any more"
-        st.error(plain(why or ""))
+    missing = wanted != "" and wanted not in by_name
+    if missing:
+        why = errors.get(wanted, f"There is no run {wanted!r} any more")
+        st.error(plain(f"{why.rstrip('.')}. Another run is shown."))
     chosen = address.pick(
-        "Run", list(by_name), name="run", default=every[0].name, pinned=True, within=st.sidebar
+        "Run",
+        list(by_name),
+        name="run",
+        default=next(iter(by_name)),
+        pinned=True,
+        within=st.sidebar,
     )
-    if wanted and wanted not in by_name:
+    if missing:
         address.put(run=wanted)  # so that what is wrong is said until another one is chosen
     found = by_name[chosen]
     st.sidebar.caption(f"{state(found.state)} · {counted(len(data.steps(found.path)), 'step')}")

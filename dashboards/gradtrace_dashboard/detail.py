@@ -14,7 +14,8 @@ import gradtrace
 from gradtrace.analysis.paths import told
 from gradtrace.analysis.tables import percent
 from gradtrace.errors import GradtraceError
-from gradtrace.render.numbers import number, shape
+from gradtrace.render.labels import summaries
+from gradtrace.render.numbers import NOT_COMPUTED, number, shape
 from gradtrace.summary import Summary
 from gradtrace_dashboard import common
 from gradtrace_dashboard.charts.jacobian import jacobian
@@ -51,8 +52,20 @@ def _made(data: Mapping[str, Any]) -> Iterator[str]:
         yield f"scope of {counted(data['folded'], 'call')}"
     else:
         yield f"{data['kind']}, {data['op']}" if data["op"] else data["kind"]
+    yield from _line(data)
+
+
+def _line(data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the line of the program that made a node, if it is known."""
     if data["source"]:
         yield f"{'/'.join(PurePath(data['source'].file).parts[-2:])}:{data['source'].line}"
+
+
+def _value(data: Mapping[str, Any]) -> str:
+    """Return the value of a node in a word."""
+    found = summaries(data["value"])
+    known = [f"‖value‖ {number(each.norm)}, {shape(each.shape)}" for each in found if each]
+    return "; ".join(known) or NOT_COMPUTED
 
 
 def _back(data: Mapping[str, Any]) -> dict[str, str]:
@@ -70,7 +83,8 @@ def edge(graph: gradtrace.Graph, tail: str, head: str, key: Any) -> None:
     data = graph.edges[tail, head, key]
     derivative = data["local_derivative"]
     st.markdown(f"##### `{tail.replace('`', '')}` → `{head.replace('`', '')}`")
-    st.caption(common.plain(f"operand {data['operand']} of {graph.nodes[head]['op']}"))
+    used = f"operand {data['operand']} of {graph.nodes[head]['op']}: {_value(graph.nodes[tail])}"
+    st.caption(common.plain(" · ".join([used, *_line(graph.nodes[head])])))
     if derivative is None:
         st.info("No gradient goes through this edge.")
     else:
@@ -121,7 +135,7 @@ FIELDS = ("shape", "dtype", "norm", "rms", "mean", "std", "min", "max", "nonfini
 
 def _field(summary: Summary | None, field: str) -> str:
     if summary is None:
-        return "not computed" if field == "norm" else ""
+        return NOT_COMPUTED if field == "norm" else ""
     value = getattr(summary, field)
     if field == "shape":
         return shape(value)

@@ -55,6 +55,16 @@ def _depths(graph: gradtrace.Graph) -> list[str]:
     return ["automatic", "none", *(f"to depth {depth}" for depth in range(1, deepest)), "all"]
 
 
+def _level(depth: str) -> int | None:
+    """Return how deep scopes are open; None leaves it to the room there is.
+
+    >>> [_level(each) for each in ("automatic", "none", "to depth 2", "all")]
+    [None, 0, 2, 99]
+    """
+    known = {"automatic": None, "none": 0, "all": 99}
+    return known[depth] if depth in known else int(depth.rpartition(" ")[2])
+
+
 @lru_cache(maxsize=16)
 def _fitting(path: Path, _: Hashable) -> tuple[gradtrace.Graph, str]:
     return fitting(data.graph(path))
@@ -78,7 +88,7 @@ def _diagram(path: Path, name: str, quantity: str, depth: str, note: str) -> Non
         {
             **_scene(path, stamp),
             "colouring": _colouring(path, stamp, quantity, theme),
-            "depth": {"automatic": None, "none": 0, "all": 99}.get(depth, depth.split(" ")[-1]),
+            "depth": _level(depth),
             "dark": theme.dark,
             "file": f"{name.replace('/', '-').replace(' ', '-')}.svg",
             "height": HEIGHT,

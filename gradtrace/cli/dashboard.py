@@ -7,9 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -41,9 +38,6 @@ OPTIONS = {
 """What Streamlit is told: to look at no source files, and to send nothing to anybody."""
 
 PORTS = range(8501, 8601)
-
-PATIENCE = 60.0
-"""Seconds until the program must answer."""
 
 
 @app.command()
@@ -77,20 +71,17 @@ def serve(
             f"{directory} is a file, not a folder of runs; a saved graph is dropped onto the page "
             "'Open a file'"
         )
-    chosen = _free_port(host, PORTS if port is None else range(port, port + 1))
     signal.signal(signal.SIGTERM, _interrupt)
-    process = subprocess.Popen(
-        command(program, directory, host=host, port=chosen), stdout=subprocess.DEVNULL
-    )
+    ports = PORTS if port is None else range(port, port + 1)
+    process, chosen = _started(program, directory, host, ports)
     try:
         address = f"http://{LOOPBACK if host == '0.0.0.0' else host}:{chosen}"
-        _wait_for(process, f"{address}/_stcore/health")
         typer.echo(f"the dashboard of {directory} is at {address}\nCtrl-C ends it")
         if not headless:
             import webbrowser
 
             webbrowser.open(address)
-        process.wait()
+        process.communicate()
     except KeyboardInterrupt:
         typer.echo("")
     finally:
@@ -129,40 +120,52 @@ def _program() -> Path:
     return Path(found.origin).with_name("app.py")
 
 
-def _free_port(host: str, ports: range) -> int:
-    """Return the first free port; raise `OptionError` where there is none."""
+def _started(
+    program: Path, directory: Path, host: str, ports: range
+) -> tuple[subprocess.Popen[str], int]:
+    """Start the program on the first port that is free; return it once it listens there."""
     for port in ports:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError as error:
-                if error.errno == errno.EADDRINUSE:
-                    continue
-                raise OptionError(
-                    f"cannot listen on {host}:{port}: {error.strerror}; use --host 127.0.0.1, or "
-                    "0.0.0.0 to let other machines in, and a --port above 1023"
-                ) from error
-            return port
-    tried = f"port {ports[0]}" if len(ports) == 1 else f"every port from {ports[0]} to {ports[-1]}"
-    raise OptionError(f"{tried} is taken on {host}; pass another as --port")
-
-
-def _wait_for(process: subprocess.Popen[bytes], address: str) -> None:
-    """Return as soon as the program answers."""
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        if process.poll() is not None:
+        if not _is_free(host, port):
+            continue
+        line = command(program, directory, host=host, port=port)
+        process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
+        if _listens(process, port):
+            return process, port
+        if _is_free(host, port):  # else another program was faster
             raise GradtraceError(
                 f"the dashboard ended at once with status {process.returncode}; what it said is "
                 "above"
             )
+    tried = f"port {ports[0]}" if len(ports) == 1 else f"every port from {ports[0]} to {ports[-1]}"
+    raise OptionError(f"{tried} is taken on {host}; pass another as --port")
+
+
+def _is_free(host: str, port: int) -> bool:
+    """Tell whether nobody listens on a port; raise `OptionError` where nobody can."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            with urllib.request.urlopen(address, timeout=1):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-    raise GradtraceError(f"the dashboard does not answer at {address}; pass another --port")
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise OptionError(
+                f"cannot listen on {host}:{port}: {error.strerror}; use --host 127.0.0.1, or "
+                "0.0.0.0 to let other machines in, and a --port above 1023"
+            ) from error
+    return True
+
+
+def _listens(process: subprocess.Popen[str], port: int) -> bool:
+    """Wait until the program says its address, which it does once it listens, or ends."""
+    try:
+        if any(f":{port}" in line for line in process.stdout or ()):
+            return True
+    except KeyboardInterrupt:
+        _end(process)
+        raise
+    process.communicate()
+    return False
 
 
 def _interrupt(*_: object) -> None:
@@ -170,7 +173,7 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[str]) -> None:
     if process.poll() is not None:
         return
     process.terminate()

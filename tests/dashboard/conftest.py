@@ -34,8 +34,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def page(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Callable[..., Any]:
     """Return a page that has run, on the runs in a folder, with choices in its address."""
 
-    def show(name: str, *, runs: Path = folder, **choices: str) -> Any:
-        monkeypatch.setattr(sys, "argv", ["app.py", str(runs)])
+    def show(name: str, *, within: Path = folder, **choices: str) -> Any:
+        monkeypatch.setattr(sys, "argv", ["app.py", str(within)])
         test = AppTest.from_file(VIEWS / f"{name}.py", default_timeout=60)
         for key, value in choices.items():
             test.query_params[key] = value

@@ -13,9 +13,9 @@ from gradtrace.recording.sample import Series, Step
 from gradtrace.recording.writer import Writer
 from gradtrace.summary import Summary
 from gradtrace.tape import Call, Leaf, Tape, Use, Value
-from tests.recording.runs import recorded, statistics, training
+from tests.recording.runs import histogram, recorded, statistics, training
 
-__all__ = ["NASTY", "odd_run", "run", "small_graph"]
+__all__ = ["NASTY", "odd_run", "run", "small_graph", "spread_run"]
 
 NASTY = '<img src=x onerror="window.hurt=1">&"\'*_`$x$'
 """A name as a foreign file may hold it."""
@@ -44,7 +44,15 @@ def odd_run(folder: Path, *, name: str = "c") -> Recording:
     return recorded(folder, steps)
 
 
-def small_graph(*, scale: float = 1.0, name: str = "weight") -> Graph:
+def spread_run(folder: Path) -> Recording:
+    """Return a run of one step, with the histograms of two quantities of a node."""
+    series = (Series("a", "gradient"), Series("a", "value"), Series("b", "value"))
+    rows = np.array([statistics(each) for each in ([0.5, 2.0], [1.0, 4.0], [3.0])])
+    counts = {0: histogram([0.5, 2.0]), 1: histogram([1.0, 4.0])}
+    return recorded(folder, [Step(0, 1.0, {"loss": 1.0}, series, rows, counts)])
+
+
+def small_graph(*, scale: float = 1.0, name: str = "weight", scope: str = "head") -> Graph:
     """Return the graph of L = Σ w·x for x = (1, 2), whose gradient at w is x, times `scale`."""
     x = np.array([1.0, 2.0]) * scale
     weight = Value(Summary.of([3.0, 4.0], keep=True), Summary.of(x, keep=True), differentiable=True)
@@ -64,7 +72,7 @@ def small_graph(*, scale: float = 1.0, name: str = "weight") -> Graph:
             "mul",
             [product],
             [Use("input", weight, slope, Summary.of(x, keep=True)), Use("other", given)],
-            scope="head",
+            scope=scope,
         ),
         Call("sum", [loss], [Use("input", product, row, ones)]),
     ]

@@ -80,9 +80,15 @@ def test_a_page_loads_without_an_error(driver: Any, place: tuple[Path, str], pag
     assert "Traceback" not in body(driver)
 
 
-def test_nothing_is_asked_of_another_machine(driver: Any, place: tuple[Path, str]) -> None:
-    goes_to(driver, f"{place[1]}/flow?run=first", "Gradient flow")
-    inside(driver, "canvas")
+@pytest.mark.parametrize(
+    "page", ["flow?run=first", "graph?run=first&node=weight", "layer?run=first"]
+)
+def test_nothing_is_asked_of_another_machine(
+    driver: Any, place: tuple[Path, str], page: str
+) -> None:
+    driver.get(f"{place[1]}/{page}")
+    inside(driver, "canvas, svg")
+    time.sleep(1)
     script = "return performance.getEntriesByType('resource').map(each => each.name)"
     asked = driver.execute_script(script)
     assert asked

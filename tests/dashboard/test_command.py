@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from gradtrace.cli import app
 from gradtrace.cli import dashboard as module
+from gradtrace.errors import GradtraceError
 from gradtrace_dashboard.data import runs
 from tests.dashboard.browser import MAIN, dashboard
 from tests.recording.runs import wait_for
@@ -103,12 +104,32 @@ def refused(*options: str) -> str:
     return " ".join(result.output.split())
 
 
-def test_a_port_that_is_taken_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        assert module._free_port("127.0.0.1", range(port, port + 20)) > port
+def test_a_port_that_is_taken_is_passed_over(tmp_path: Path) -> None:
+    with dashboard(tmp_path) as one, dashboard(tmp_path) as two:
+        assert one != two
+
+
+def test_who_loses_the_race_for_a_port_takes_another(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    free = iter([True, False, True])
+    monkeypatch.setattr(module, "_is_free", lambda host, port: next(free))
+    lines = iter([ENDS, "print('URL: http://127.0.0.1:2')"])
+    monkeypatch.setattr(module, "command", lambda *_, **__: [sys.executable, "-c", next(lines)])
+    process, port = module._started(tmp_path, tmp_path, "127.0.0.1", range(1, 3))
+    assert port == 2
+    process.communicate()
+
+
+ENDS = "raise SystemExit(3)"
+
+
+def test_a_program_that_ends_at_once_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(module, "command", lambda *_, **__: [sys.executable, "-c", ENDS])
+    with pytest.raises(GradtraceError, match="the dashboard ended at once with status 3"):
+        module._started(tmp_path, tmp_path, "127.0.0.1", module.PORTS)
 
 
 def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:

@@ -52,12 +52,21 @@ def test_a_broken_run_names_its_file_and_the_others_work(
     run(tmp_path / "good")
     recorded(tmp_path / "bad", training(200))
     spoil(tmp_path / "bad" / "rank00000.sqlite")
-    test = page(name, runs=tmp_path, run="bad")
+    test = page(name, within=tmp_path, run="bad")
     assert not test.exception
     if name not in ("compare", "file"):
         assert says in spelled(test)
     if name in ("flow", "layer", "findings", "graph"):
         assert test.selectbox(key="choice run").value == "good"
+
+
+@pytest.mark.parametrize("name", ["runs", "flow", "layer", "findings", "graph"])
+def test_where_all_runs_are_broken_each_is_named(page: Page, tmp_path: Path, name: str) -> None:
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "rank00000.sqlite").write_bytes(b"a holiday")
+    test = page(name, within=tmp_path)
+    assert not test.exception
+    assert "rank00000.sqlite" in spelled(test)
 
 
 @each_page
@@ -73,7 +82,7 @@ def test_a_broken_run_names_its_file_and_the_others_work(
 )
 def test_an_odd_run_breaks_no_page(page: Page, tmp_path: Path, name: str, step: Step) -> None:
     recorded(tmp_path / "odd", [step])
-    test = page(name, runs=tmp_path, run="odd", quantity="gradient")
+    test = page(name, within=tmp_path, run="odd", quantity="gradient")
     assert not test.exception
     if name == "graph":
         assert "No step of this run was traced whole" in spelled(test)
@@ -85,12 +94,12 @@ def test_an_odd_run_breaks_no_page(page: Page, tmp_path: Path, name: str, step: 
 def test_a_run_that_is_deleted_is_missed_calmly(page: Page, tmp_path: Path, name: str) -> None:
     run(tmp_path / "here")
     run(tmp_path / "there", seed=1)
-    test = page(name, runs=tmp_path, run="there", runs_="here|there")
+    test = page(name, within=tmp_path, run="there", runs="here|there")
     shutil.rmtree(tmp_path / "there")
     test.run()
     assert not test.exception
     if name in ("flow", "layer", "findings", "graph"):
-        assert "there is no run 'there' any more" in spelled(test)
+        assert "There is no run 'there' any more. Another run is shown." in spelled(test)
     shutil.rmtree(tmp_path / "here")
     test.run()
     assert not test.exception
@@ -102,7 +111,7 @@ def test_a_snapshot_that_is_cut_short_names_its_file(page: Page, tmp_path: Path)
     run(tmp_path / "run")
     file = tmp_path / "run" / "snapshots" / "step000000000.gradtrace"
     file.write_bytes(small_graph().save(tmp_path / "whole.gradtrace").read_bytes()[:200])
-    test = page("graph", runs=tmp_path, run="run", step="0")
+    test = page("graph", within=tmp_path, run="run", step="0")
     assert not test.exception
     assert file.name in spelled(test)
 

@@ -7,13 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from gradtrace.recording.sample import Series, Step
 from gradtrace_dashboard import common
 from tests.dashboard.runs import NASTY, odd_run, small_graph
-from tests.recording.runs import histogram, recorded, statistics, training
+from tests.recording.runs import recorded, training
 
 Page = Callable[..., Any]
 ALL = ("runs", "flow", "layer", "findings", "graph", "compare", "file")
@@ -34,7 +32,7 @@ def test_a_page_shows_itself(page: Page, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["runs", "flow", "layer", "findings", "graph", "compare"])
 def test_without_a_run_a_page_says_how_to_make_one(page: Page, tmp_path: Path, name: str) -> None:
-    test = page(name, runs=tmp_path / "nowhere")
+    test = page(name, within=tmp_path / "nowhere")
     assert not test.exception
     assert "There is no run yet" in said(test)
     assert "gradtrace.record" in said(test)
@@ -44,7 +42,7 @@ def test_without_a_run_a_page_says_how_to_make_one(page: Page, tmp_path: Path, n
 @pytest.mark.parametrize("name", ["flow", "layer", "findings", "graph"])
 def test_a_run_without_steps_breaks_no_page(page: Page, tmp_path: Path, name: str) -> None:
     recorded(tmp_path / "empty", [])
-    assert not page(name, runs=tmp_path).exception
+    assert not page(name, within=tmp_path).exception
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -65,26 +63,6 @@ def test_the_table_of_runs_holds_what_was_recorded(page: Page) -> None:
     assert table.loc["first", "Steps"] == 60
     assert table.loc["odd", "State"] == "✓ finished"
     assert len(table.loc["odd", "Loss curve"]) == 40
-
-
-@pytest.mark.parametrize(
-    "control", ["quantity", "statistic", "filter", "group", "kind", "colours", "smallest", "play"]
-)
-def test_every_control_of_the_flow_goes_into_the_address(page: Page, control: str) -> None:
-    test = page("flow", run="first", **({"quantity": "gradient"} if control == "group" else {}))
-    key = f"choice {control}"
-    if control in ("smallest", "play"):
-        test.toggle(key=key).set_value(True).run()
-        expected = "yes"
-    elif control == "filter":
-        test.text_input(key=key).input("fc1").run()
-        expected = "fc1"
-    else:
-        box = test.selectbox(key=key)
-        expected = next(each for each in box.options if each != box.value)
-        box.select(expected).run()
-    assert not test.exception
-    assert test.query_params[control] in (expected, [expected])
 
 
 def test_the_address_restores_a_view(page: Page) -> None:
@@ -121,28 +99,16 @@ def test_playing_goes_on_by_itself(page: Page) -> None:
 
 def test_the_layer_shows_its_findings(page: Page, tmp_path: Path) -> None:
     odd_run(tmp_path / "odd")
-    test = page("layer", runs=tmp_path, node="c")
+    test = page("layer", within=tmp_path, node="c")
     assert not test.exception
     assert "nonfinite" in said(test)
     test.toggle(key="choice linear").set_value(True).run()
     assert not test.exception
 
 
-@pytest.mark.parametrize("form", ["heat", "ridges"])
-def test_histograms_are_drawn_in_two_ways(page: Page, tmp_path: Path, form: str) -> None:
-    series = (Series("a", "gradient"),)
-    rows = np.array([statistics([0.5, 2.0])])
-    counts = {0: histogram([0.5, 2.0])}
-    recorded(tmp_path / "run", [Step(0, 1.0, {"loss": 1.0}, series, rows, counts)])
-    test = page("layer", runs=tmp_path, node="a")
-    test.segmented_control(key="choice form").set_value(form).run()
-    assert not test.exception
-    assert test.selectbox(key="choice histogram").value == "gradient"
-
-
 def test_findings_are_filtered(page: Page, tmp_path: Path) -> None:
     odd_run(tmp_path / "odd")
-    test = page("findings", runs=tmp_path)
+    test = page("findings", within=tmp_path)
     assert "nonfinite" in said(test)
     test.text_input(key="choice finding").input("no such rule").run()
     assert "**nonfinite**" not in said(test)
@@ -159,7 +125,7 @@ def test_a_damaged_snapshot_is_named(page: Page, tmp_path: Path) -> None:
     (made.directory / "snapshots").mkdir(exist_ok=True)
     (made.directory / "snapshots" / "step000000003.gradtrace").write_bytes(b"no graph")
     for name, more in (("graph", {}), ("findings", {"diagnose": "yes"})):
-        test = page(name, runs=tmp_path, **more)
+        test = page(name, within=tmp_path, **more)
         assert not test.exception
         assert "step000000003" in said(test).replace("\\", "")
 
@@ -178,14 +144,6 @@ def test_an_edge_shows_the_numbers_of_the_graph(page: Page) -> None:
     assert "gain **1.41**" in said(test)
     table = test.dataframe[0].value.set_index("")
     assert table.loc["norm", "downstream"] == "1.41"
-
-
-@pytest.mark.parametrize("control", ["colour", "depth"])
-def test_every_control_of_the_graph_draws_anew(page: Page, control: str) -> None:
-    test = page("graph", run="first")
-    box = test.selectbox(key=f"choice {control}")
-    box.select(next(each for each in box.options if each != box.value)).run()
-    assert not test.exception
 
 
 def test_a_scope_shows_what_comes_back_through_it(page: Page) -> None:

@@ -121,7 +121,7 @@ def to_svg(found: Heat, *, title: str, theme: Theme, low: bool = False) -> str:
     """Return the whole heat map as a drawing."""
     names = found.cells.nodes
     rows = max(len(names), 1)
-    left, top, width = 190.0, 30.0, 780.0
+    left, top, width = 190.0, 30.0, float(max(780, len(found.cells.first)))
     tall = min(max(14.0 * rows, 60), 900)
     table = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in found.colours], np.uint8)
     codes = found.low if low else found.high
@@ -143,4 +143,4 @@ def to_svg(found: Heat, *, title: str, theme: Theme, low: bool = False) -> str:
         legend(found.colours, found.scale, theme, found.states, left=left, y=top + tall + 30)
     )
     label = f"{title}: {len(names)} nodes"
-    return document(1000, top + tall + 66, *parts, theme=theme, label=label)
+    return document(left + width + 30, top + tall + 66, *parts, theme=theme, label=label)

@@ -12,7 +12,7 @@ import numpy as np
 
 import gradtrace
 from gradtrace.render.interactive.data import page_data
-from gradtrace.summary import Summary
+from gradtrace.render.labels import summaries
 from gradtrace_dashboard.charts.heat import levels
 from gradtrace_dashboard.charts.legend import colours, strip
 from gradtrace_dashboard.charts.scales import Scale
@@ -50,10 +50,8 @@ def fitting(graph: gradtrace.Graph) -> tuple[gradtrace.Graph, str]:
     for depth in range(deepest, 0, -1):
         folded = graph.collapse(depth=depth)
         if len(folded) <= MOST or depth == 1:
-            return (
-                folded,
-                f"{len(graph):,} nodes are too many; what lies below depth {depth} is one box.",
-            )
+            note = f"{len(graph):,} nodes are too many; what lies below depth {depth} is one box."
+            return folded, note
     return graph, ""
 
 
@@ -90,12 +88,11 @@ def _tensors(found: Sequence[Mapping[str, Any] | None] | None) -> list[Any] | No
 def measure(data: Mapping[str, Any], quantity: str, incoming: Iterable[Any] = ()) -> float | None:
     """Return the number that colours a node; None where it was not computed."""
     if quantity == "gain":
-        gains = [each["local_derivative"].gain for each in incoming if each["local_derivative"]]
-        return max((gain for gain in gains if gain is not None), default=None)
-    found = data.get("upstream_gradient" if quantity == "upstream gradient" else "value")
-    parts = [each for each in (found if isinstance(found, tuple) else (found,)) if each is not None]
-    norms = [each.norm for each in parts if isinstance(each, Summary)]
-    known = [norm for norm in norms if norm is not None]
+        found = [each["local_derivative"] for each in incoming if each["local_derivative"]]
+        gains = [each.gain for each in found if each.gain is not None]
+        return float(np.max(gains)) if gains else None  # NaN, if one of them is
+    tensors = data.get("upstream_gradient" if quantity == "upstream gradient" else "value")
+    known = [each.norm for each in summaries(tensors) if each and each.norm is not None]
     return math.hypot(*known) if known else None
 
 

@@ -65,8 +65,9 @@ class Diagram {
     this.root.dataset.theme = data.dark ? "dark" : "light";
     if (data.version !== this.version) this.load(data);
     this.version = data.version;
-    if (data.told !== this.told) this.restore(JSON.parse(data.told));
-    this.told = data.told;
+    const told = JSON.parse(data.told);
+    if (choiceOf(told) !== this.known) this.restore(told);
+    this.known = choiceOf(told);
   }
 
   // Draws other data; where it has the same scopes, they stay as they are, and the view does.
@@ -90,7 +91,7 @@ class Diagram {
     if (shape === this.shape) scene.frames.forEach((frame, index) => { frame.open = before.frames[index].open; });
     this.stage.arrange(null);
     if (shape === this.shape) Object.assign(this.stage, { view });
-    else { this.chosen = null; this.stage.begin(); }
+    else { Object.assign(this, { chosen: null, known: null }); this.stage.begin(); }
     this.shape = shape;
     if (this.chosen) this.mark(this.chosen);
     this.stage.update();
@@ -102,7 +103,7 @@ class Diagram {
     scene.frames.forEach((frame, index) => { frame.open = this.opened[index] !== toggled.includes(frame.scope); });
     const found = data.edges.find((each) => each.id === edge);
     const number = data.nodes.findIndex((each) => each.id === node);
-    const frame = scene.frames.findIndex((each) => each.scope === scope);
+    const frame = scene.frames.findIndex((each) => each.scope === (scope || node));
     if (found) for (const box of [found.from, found.to]) scene.reveal(box);
     else if (number >= 0) scene.reveal(scene.boxesOf[number][0]);
     else if (frame >= 0) this.revealFrame(frame);
@@ -155,7 +156,9 @@ class Diagram {
   pick(key) {
     this.mark(key);
     const toggled = this.scene.frames.filter((frame, index) => frame.open !== this.opened[index]).map((frame) => frame.scope);
-    this.tell({ ...this.described(key), toggled: [...new Set(toggled)] });
+    const picked = { ...this.described(key), toggled: [...new Set(toggled)] };
+    this.known = choiceOf(picked);
+    this.tell(picked);
   }
 
   described(key) {
@@ -263,6 +266,10 @@ class Diagram {
     }
     return new XMLSerializer().serializeToString(svg);
   }
+}
+
+function choiceOf({ node, edge, scope, line, toggled }) {
+  return JSON.stringify([node, edge, scope, line].map((each) => each || "").concat(toggled));
 }
 
 const LOOKS = ["fill", "stroke", "stroke-width", "stroke-dasharray", "font-family", "font-size", "font-weight", "paint-order"];

@@ -14,7 +14,6 @@ export default function ({ data, parentElement, setTriggerValue }) {
   view.lows = bytes(data.low);
   view.highs = bytes(data.high);
   view.kinds = bytes(data.kinds);
-  view.image = painted(view);
   draw(view);
 }
 
@@ -22,6 +21,7 @@ function begin(root) {
   const canvas = root.appendChild(document.createElement("canvas"));
   const tip = root.appendChild(document.createElement("div"));
   tip.className = "tip";
+  tip.setAttribute("aria-live", "polite");
   canvas.tabIndex = 0;
   canvas.setAttribute("role", "application");
   const view = { root, canvas, tip, cursor: null };
@@ -37,17 +37,36 @@ function bytes(text) {
   return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 }
 
-function painted({ data, levels }) {
+// Paints no more pixels than there are on the screen; each shows what matters most of its cells.
+function painted({ data, levels, box }, ratio) {
   const columns = data.first.length, rows = data.rows.length;
   if (!columns || !rows) return null;
-  const image = new ImageData(columns, rows);
-  const pixels = new Uint32Array(image.data.buffer);
+  const wide = Math.min(columns, Math.floor(box[2] * ratio)), high = Math.min(rows, Math.floor(box[3] * ratio));
+  const shown = new Uint8Array(wide * high);
+  const rank = ranks(data.low_first);
+  for (let row = 0, index = 0; row < rows; row++) {
+    const start = Math.floor(row * high / rows) * wide;
+    for (let column = 0; column < columns; column++, index++) {
+      const pixel = start + Math.floor(column * wide / columns);
+      if (rank[levels[index]] >= rank[shown[pixel]]) shown[pixel] = levels[index];
+    }
+  }
+  const image = new ImageData(wide, high);
   const colours = data.colours.map(packed);
-  for (let index = 0; index < levels.length; index++) pixels[index] = colours[levels[index]];
+  new Uint32Array(image.data.buffer).set([...shown].map((level) => colours[level]));
   const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [columns, rows];
+  [canvas.width, canvas.height] = [wide, high];
   canvas.getContext("2d").putImageData(image, 0, 0);
   return canvas;
+}
+
+// What goes before what: NaN, infinity, then the largest number, or zero and the smallest one.
+function ranks(lowFirst) {
+  const order = Array.from({ length: 256 - FIRST }, (_, index) => FIRST + index);
+  const sorted = lowFirst ? [EMPTY, ...order.reverse(), 1, 3, 2] : [EMPTY, 1, ...order, 3, 2];
+  const found = new Uint16Array(256);
+  sorted.forEach((level, place) => { found[level] = place; });
+  return found;
 }
 
 function packed(colour) {
@@ -56,7 +75,7 @@ function packed(colour) {
 }
 
 function draw(view) {
-  const { canvas, data, root, image } = view;
+  const { canvas, data, root } = view;
   const ratio = window.devicePixelRatio || 1;
   const [width, height] = [root.clientWidth || 800, data.height];
   [canvas.width, canvas.height] = [width * ratio, height * ratio];
@@ -74,6 +93,7 @@ function draw(view) {
   pen.fillText(data.title, left, 8);
   pen.font = "11px " + getComputedStyle(root).fontFamily;
   view.box = [left, TOP, width - left - RIGHT, height - TOP - BOTTOM];
+  const image = painted(view, ratio);
   if (image) pen.drawImage(image, ...view.box);
   hatch(view, pen);
   labels(view, pen);

@@ -22,8 +22,8 @@ __all__ = ["show"]
 LONG = 5000
 """Steps from which on other quantities are read before they are asked for."""
 
-COLUMNS = 800
-"""Blocks of steps that a screen has room for."""
+COLUMNS, CELLS = 800, 400_000
+"""Blocks of steps that a screen has room for, and cells that are sent at most."""
 
 TICK = 0.6
 """Seconds that a step is shown while the run is played."""
@@ -37,8 +37,10 @@ def show() -> None:
     run = common.run()
     st.title("Gradient flow")
     if not len(data.steps(run.path)):
-        st.info("No step has been recorded yet; this page follows as soon as there is one.")
-        common.follow(lambda: _wait(run.path), live=True)
+        live = run.state == "training"
+        follows = "; this page follows as soon as there is one" if live else ""
+        st.info(f"No step has been recorded{follows}.")
+        common.follow(lambda: _wait(run.path), live=live)
         return
     view = choose(run.path)
     playing = address.read("play") == "yes"
@@ -59,7 +61,8 @@ def _wait(path: Path) -> None:
 def _body(run: data.Run, view: View, ticking: bool, playing: bool) -> None:
     steps = data.steps(run.path)
     cells, complete = data.cells(run.path, view.quantity, view.statistic, window=view.window)
-    shown = arranged(cells.merged(COLUMNS), view, data.recorded(run.path).series)
+    columns = max(100, min(COLUMNS, CELLS // max(len(cells.nodes), 1)))
+    shown = arranged(cells.merged(columns), view, data.recorded(run.path).series)
     if not shown.nodes:
         st.info("No node fits the filter.")
         return
