@@ -30,7 +30,7 @@ def arranged(sheet: Sheet, *, gaps: Size, tall: Iterable[int]) -> Placed:
     """Return where everything stands.
 
     `gaps` is the room between boxes side by side, and one below the other. Labels that are `tall`
-    stand between the rows of boxes; for the others a place is found when all else has one. Skips
+    get rows of their own between the boxes; the others stand where there is room. Skips
     have no part in the layout, but those for which no lane is free.
     """
     edges, tall = sheet.figure.edges, frozenset(tall)
@@ -64,7 +64,7 @@ def _laid_out(sheet: Sheet, gaps: Size, tall: frozenset[int], aside: frozenset[i
     between: dict[int, Size] = {}
     for index in range(len(sheet.figure.edges)):
         number, (wide, high) = sheet.label(index)
-        if number in tall and index not in level:
+        if number in tall and index not in level and not sheet.sideways:
             between[index] = wide + 6, high
     placed = place(sheet.figure, sizes, between, sheet.titles, gaps=gaps, without=aside)
     placed.labels = {sheet.label(index)[0]: at for index, at in placed.labels.items()}

@@ -6,6 +6,7 @@ box. What it placed is therefore moved together, or apart, along the flow.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -45,8 +46,22 @@ def respace(sheet: Sheet, placed: Placed, gap: float) -> None:
         return (move(point[0]), point[1]) if sheet.sideways else (point[0], move(point[1]))
 
     placed.nodes = {name: moved(at) for name, at in placed.nodes.items()}
-    placed.edges = {index: tuple(map(moved, way)) for index, way in placed.edges.items()}
+    placed.edges = {
+        index: _headed(tuple(map(moved, way)), math.dist(*way[-2:]))
+        for index, way in placed.edges.items()
+    }
     placed.labels = {index: moved(at) for index, at in placed.labels.items()}
+
+
+def _headed(way: tuple[Point, ...], length: float) -> tuple[Point, ...]:
+    """Return the way of an arrow whose point has its length again.
+
+    >>> _headed(((0, 0), (10, 0), (20, 0)), 4)
+    ((0, 0), (16.0, 0.0), (20, 0))
+    """
+    *curve, (x, y), (to, level) = way
+    share = length / (math.dist((x, y), (to, level)) or 1.0)
+    return *curve, (to + (x - to) * share, level + (y - level) * share), (to, level)
 
 
 def _gaps(
