@@ -51,10 +51,12 @@ def _group(group: Group) -> Iterator[str]:
 
 
 def _written(text: Text) -> str:
+    """Write a line of text, which is as long as in its font in any other one, too."""
     weight = ' font-weight="bold"' if text.bold else ""
+    length = f' textLength="{_n(text.wide)}" lengthAdjust="spacingAndGlyphs"' if text.wide else ""
     return (
         f'<text x="{_n(text.x)}" y="{_n(text.y)}" font-size="{_n(text.size)}"{weight} '
-        f'fill="{text.colour}" xml:space="preserve">{_text(text.content)}</text>'
+        f'fill="{text.colour}"{length} xml:space="preserve">{_text(text.content)}</text>'
     )
 
 
