@@ -13,6 +13,7 @@ from gradtrace.analysis.agreement import Outcome
 from gradtrace.analysis.equations import judge_gain, judge_pullback, judge_sum
 from gradtrace.analysis.numeric import judge_differences
 from gradtrace.analysis.parts import differentiable_parts, joined
+from gradtrace.analysis.report import Report
 from gradtrace.derivative import LocalDerivative
 from gradtrace.summary import Summary
 from gradtrace.tape import Replay, Source
@@ -48,7 +49,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, repr=False)
-class Check(Sequence[Verdict]):
+class Check(Report, Sequence[Verdict]):
     """The verdicts on all nodes, in the order of the graph."""
 
     verdicts: tuple[Verdict, ...]
@@ -85,9 +86,6 @@ class Check(Sequence[Verdict]):
 
     def __len__(self) -> int:
         return len(self.verdicts)
-
-    def __repr__(self) -> str:
-        return f"<gradtrace.Check: {self._counts()}>"
 
     def __str__(self) -> str:
         lines = [f"chain rule: {self._counts()}"]

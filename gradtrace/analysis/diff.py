@@ -11,6 +11,7 @@ from gradtrace.analysis.agreement import Outcome
 from gradtrace.analysis.alignment import align
 from gradtrace.analysis.comparison import Limits, judge, pairs, reach, worst
 from gradtrace.analysis.flow import in_run_order, shown
+from gradtrace.analysis.report import Report
 from gradtrace.analysis.tables import columns
 from gradtrace.errors import OptionError
 from gradtrace.tape import Source
@@ -51,7 +52,7 @@ class Row:
 
 
 @dataclass(frozen=True, repr=False)
-class Difference:
+class Difference(Report):
     """How two runs differ."""
 
     rows: tuple[Row, ...]
@@ -78,9 +79,6 @@ class Difference:
     def same(self) -> bool:
         """Whether nothing parts, and no node is in one only."""
         return not self.parted and not self.only_in_a and not self.only_in_b
-
-    def __repr__(self) -> str:
-        return f"<gradtrace.Difference: {self._counts()}>"
 
     def __str__(self) -> str:
         lines = [f"diff: {self._counts()}"]

@@ -13,6 +13,7 @@ import numpy as np
 from gradtrace.analysis.agreement import Array
 from gradtrace.analysis.contributions import along, altogether, begin, unresolved
 from gradtrace.analysis.flow import Edge, find, norm_of, outputs, shown
+from gradtrace.analysis.report import Report
 from gradtrace.analysis.routes import Region
 from gradtrace.analysis.splits import Split, split
 from gradtrace.analysis.tables import columns, percent
@@ -69,8 +70,8 @@ class Rest:
     array: Array | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(frozen=True)
-class Paths:
+@dataclass(frozen=True, repr=False)
+class Paths(Report):
     """What came back from `target` to `source`, by path and by fan-out."""
 
     source: str
@@ -90,14 +91,13 @@ class Paths:
     """Every fan-out between the two, from the target's side to the source."""
 
     def __str__(self) -> str:
-        lines = [
-            f"from {self.target} back to {self.source}: "
-            f"{_counted(self.count, 'path')}, {_counted(len(self.splits), 'fan-out')}"
-        ]
         if not self.count:
-            return f"{lines[0]}; no gradient comes back"
-        lines += ["", *self._paths(), *self._splits()]
-        return "\n".join(lines)
+            return f"{self._counts()}; no gradient comes back"
+        return "\n".join([self._counts(), "", *self._paths(), *self._splits()])
+
+    def _counts(self) -> str:
+        counts = f"{_counted(self.count, 'path')}, {_counted(len(self.splits), 'fan-out')}"
+        return f"from {self.target} back to {self.source}: {counts}"
 
     def _paths(self) -> list[str]:
         rows = [["share", "norm", "gain", "path"]]

@@ -8,6 +8,7 @@ from typing import overload
 
 from gradtrace.analysis.diagnose.findings import SEVERITIES, Finding, Undetermined
 from gradtrace.analysis.flow import shown
+from gradtrace.analysis.report import Report
 
 __all__ = ["Diagnosis"]
 
@@ -18,7 +19,7 @@ NOUNS = {"error": "errors", "warning": "warnings", "note": "notes"}
 
 
 @dataclass(frozen=True, repr=False)
-class Diagnosis(Sequence[Finding]):
+class Diagnosis(Report, Sequence[Finding]):
     """What the rules found, worst first, and what they could not determine."""
 
     findings: tuple[Finding, ...]
@@ -58,9 +59,6 @@ class Diagnosis(Sequence[Finding]):
 
     def __len__(self) -> int:
         return len(self.findings)
-
-    def __repr__(self) -> str:
-        return f"<gradtrace.Diagnosis: {self._counts()}>"
 
     def __str__(self) -> str:
         lines = [f"diagnosis by {len(self.rules)} rules: {self._counts()}"]
