@@ -18,8 +18,18 @@ from gradtrace_torch.recording.afar import Streams
 from gradtrace_torch.recording.hooks import Hook
 from gradtrace_torch.recording.passes import Passes
 from gradtrace_torch.recording.reductions import measure
-from gradtrace_torch.recording.together import is_small, measure_together
-from gradtrace_torch.recording.uses import Edge, Path, Share, edge_of, follow, path_to, uses_of
+from gradtrace_torch.recording.together import SMALL, is_small, measure_together
+from gradtrace_torch.recording.uses import (
+    Edge,
+    Path,
+    Share,
+    core_of,
+    edge_of,
+    follow,
+    node_at,
+    path_to,
+    uses_of,
+)
 
 __all__ = ["Calls"]
 
@@ -155,6 +165,8 @@ class _Module:
         self._series = lambda quantity: Series(name, quantity, "module", op, name, "parts")
         self._path: Path | None = None
         """How the gradient went to the one input, last time."""
+        self._core: int | None = None
+        """The place on that way of the one node that does more than to reshape it."""
 
     def enter(self, module: nn.Module, arguments: tuple[Any, ...]) -> None:
         """Remember how many autograd nodes there are before the call."""
@@ -209,8 +221,8 @@ class _Module:
         user = follow(self._path, node, given)
         if user is None or given is output:
             return False
-        if user is node:
-            node.register_hook(self._passed_through)
+        if self._core is not None and (user is node or output.numel() <= SMALL):
+            node_at(self._path[: self._core], node).register_hook(self._passed_through)
         else:
             node.register_prehook(self._came)
             user.register_hook(self._went)
@@ -222,13 +234,13 @@ class _Module:
 
     def _went(self, downstream: tuple[Any, ...], upstream: tuple[Any, ...]) -> None:
         assert self._path is not None
-        gradient = downstream[self._path[-1]]
-        if gradient is not None and self._calls.on:
-            self._calls.arrived(self._downstream_slot, gradient)
+        self._passed(downstream[self._path[-1]])
 
     def _passed_through(self, downstream: tuple[Any, ...], upstream: tuple[Any, ...]) -> None:
+        assert self._path is not None
+        assert self._core is not None
         self._came(upstream)
-        self._went(downstream, upstream)
+        self._passed(downstream[self._path[self._core]])
 
     def _expect(
         self, results: list[Edge], inputs: list[Tensor], outputs: list[Tensor], since: int
@@ -248,6 +260,7 @@ class _Module:
         if self.is_plain and len(uses) == len(results) == 1:
             (edge, places), (node, number) = next(iter(uses.items())), results[0]
             self._path = path_to(edge, node) if len(places) == 1 and not number else None
+            self._core = core_of(self._path, node) if self._path else None
 
     def _arrival(self, number: int, *, through: bool) -> Callable[[tuple[Any, ...]], None]:
         def hook(gradients: tuple[Any, ...]) -> None:
@@ -260,8 +273,8 @@ class _Module:
 
         return hook
 
-    def _passed(self, gradient: Tensor) -> None:
-        if self._calls.on:
+    def _passed(self, gradient: Tensor | None) -> None:
+        if gradient is not None and self._calls.on:
             self._calls.arrived(self._downstream_slot, gradient)
 
 

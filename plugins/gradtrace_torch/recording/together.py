@@ -15,22 +15,22 @@ from torch import Tensor
 from gradtrace.recording.ledger import Row
 from gradtrace_torch.recording.reductions import measure
 
-__all__ = ["is_small", "measure_together"]
+__all__ = ["SMALL", "is_small", "measure_together"]
 
-_SMALL = 4096
+SMALL = 4096
 """Elements up to which a tensor is cheaper to copy than to reduce."""
 
 _MANY = 16
 """Small tensors from which on it is cheaper to reduce them together."""
 
-_BYTES = 8 * _SMALL
+_BYTES = 8 * SMALL
 """Bytes of memory up to which a tensor is kept: a small view may hold a large one."""
 
 
 def is_small(tensor: Tensor) -> bool:
     """Tell whether a tensor is small and plain, and has elements at all."""
     return (
-        0 < tensor.numel() <= _SMALL
+        0 < tensor.numel() <= SMALL
         and type(tensor) is Tensor
         and tensor.dtype is torch.float32
         and tensor.is_cpu

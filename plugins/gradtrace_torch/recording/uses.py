@@ -9,7 +9,17 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
-__all__ = ["Edge", "Path", "Share", "edge_of", "follow", "path_to", "uses_of"]
+__all__ = [
+    "Edge",
+    "Path",
+    "Share",
+    "core_of",
+    "edge_of",
+    "follow",
+    "node_at",
+    "path_to",
+    "uses_of",
+]
 
 Edge = tuple[Any, int]
 """An autograd node with one of its outputs in the forward pass, or one of its operands."""
@@ -18,6 +28,8 @@ Path = tuple[int, ...]
 """Operands to follow from the node that made a result back to the one that used an input."""
 
 _DEEPEST = 6
+
+_RESHAPES = frozenset({"ViewBackward0", "UnsafeViewBackward0", "ReshapeAliasBackward0"})
 
 
 class Share:
@@ -98,6 +110,24 @@ def path_to(edge: Edge, node: Node, depth: int = _DEEPEST) -> Path | None:
             if rest is not None:
                 return (slot, *rest)
     return None
+
+
+def core_of(path: Path, node: Node) -> int | None:
+    """Return how far down `path` the one node is that does more than reshape; None if several do.
+
+    Upstream and downstream gradient have the same elements there as at the ends.
+    """
+    names = [node_at(path[:depth], node).name() for depth in range(len(path))]
+    cores = [depth for depth, name in enumerate(names) if name not in _RESHAPES]
+    return cores[0] if len(cores) == 1 else None
+
+
+def node_at(way: Path, node: Node) -> Node:
+    """Return the node at the end of a way that is known to be there."""
+    for slot in way:
+        before: Any = node.next_functions[slot][0]
+        node = before
+    return node
 
 
 def follow(path: Path, node: Node, tensor: Tensor) -> Node | None:

@@ -110,6 +110,13 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "recurrent": Recurrent,
     "convolutional": convolutional,
     "silent": Silent,
+    "of three axes": lambda: nn.Sequential(
+        nn.Unflatten(1, (2, 2)),
+        nn.Linear(2, 5),
+        nn.Linear(5, 3),
+        nn.Linear(3, 3, bias=False),
+        nn.ReLU(),
+    ),
     "double": lambda: nn.Sequential(nn.Linear(4, 9), nn.Tanh()).double(),
     "half": lambda: nn.Sequential(nn.Linear(4, 9), nn.Tanh()).bfloat16(),
     "dropout": lambda: nn.Sequential(nn.Linear(4, 50), nn.Dropout(0.5), nn.Linear(50, 2)),
