@@ -84,6 +84,12 @@ def render(
     """Draw a saved graph.
 
     [dim]Example:[/] gradtrace render step.gradtrace -o figure.pdf --width column
+
+    [dim]A block, values down and gradients up:[/] -o block.svg --focus encoder.3 --passes both
+
+    [dim]Formulas, for LaTeX:[/] -o figure.tex --math --width text
+
+    [dim]For the browser, to explore:[/] -o step.html
     """
     graph = load(file)
     target = output or file.with_suffix(f".{format or 'svg'}")

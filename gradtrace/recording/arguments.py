@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["as_tuple", "is_interval"]
+from gradtrace.errors import OptionError
+
+__all__ = ["as_tuple", "require_intervals"]
 
 
 def as_tuple(optimizer: Any) -> tuple[Any, ...]:
@@ -14,10 +16,19 @@ def as_tuple(optimizer: Any) -> tuple[Any, ...]:
     return tuple(optimizer) if isinstance(optimizer, list | tuple) else (optimizer,)
 
 
-def is_interval(value: object) -> bool:
-    """Tell whether `value` is a number of steps, or None for never.
+def require_intervals(**intervals: object) -> None:
+    """Raise `OptionError` unless each is a number of steps; all but `every` may be None, for never.
 
-    >>> is_interval(10), is_interval(None), is_interval(0), is_interval(True)
-    (True, True, False, False)
+    >>> require_intervals(every=1, histograms_every=None)
+    >>> require_intervals(every=0)
+    Traceback (most recent call last):
+    gradtrace.errors.OptionError: every=0 is not a number of steps; use an integer from 1
     """
-    return value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1)
+    for name, value in intervals.items():
+        needed = name in ("every", "large_every")
+        steps = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        if not steps and (value is not None or needed):
+            raise OptionError(
+                f"{name}={value!r} is not a number of steps; use an integer from 1"
+                + ("" if needed else ", or None")
+            )

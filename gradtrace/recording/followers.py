@@ -13,7 +13,7 @@ from gradtrace.recording.watch import Finding, Watch
 
 __all__ = ["Followers"]
 
-PAUSE = 0.5
+PAUSE = 1.0
 """Seconds between two looks at what was recorded."""
 
 BATCH = 512
@@ -85,7 +85,8 @@ class Followers:
             call(*arguments)
         except Exception as error:  # whatever a stranger's sink raises
             self._sinks.remove(sink)
-            self._warn(f"sink {sink.name!r} raised {error!r} and gets no more steps")
+            name = getattr(sink, "name", type(sink).__name__)
+            self._warn(f"sink {name!r} raised {error!r} and gets no more steps")
 
 
 def _write(sink: Sink, steps: Sequence[Step]) -> None:

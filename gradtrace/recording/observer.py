@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
+from gradtrace.backends import backends_for
+from gradtrace.errors import BackendError
 from gradtrace.recording.ledger import Reading
 
-__all__ = ["ENDS", "LARGE", "NEAR", "Follower", "Moments", "Observer", "Schedule"]
+__all__ = ["ENDS", "LARGE", "NEAR", "Follower", "Moments", "Observer", "Schedule", "follower_of"]
 
 
 LARGE = 2**15
@@ -89,6 +91,10 @@ class Follower(Protocol):
         """Tell whether a trace can begin here, or end if it is `tracing`."""
         ...
 
+    def gather(self, data: bytes) -> list[bytes]:
+        """Return what each process that trains with this one gives, all at the same time."""
+        ...
+
     def stop(self) -> None:
         """Remove every hook."""
         ...
@@ -110,3 +116,19 @@ class Observer(Protocol):
         Where no `optimizers` are given, it follows those that step parameters of the model.
         """
         ...
+
+
+def follower_of(
+    model: Any,
+    optimizers: tuple[Any, ...],
+    wanted: Callable[[str], bool],
+    moments: Moments,
+) -> Follower:
+    """Return a follower of `model`, from the backend that it belongs to."""
+    backend = backends_for(model, None)[0]
+    if not isinstance(backend, Observer):
+        raise BackendError(
+            f"the backend {backend.name!r} cannot follow a model through its training; "
+            "it can trace single steps: gradtrace.trace(model)"
+        )
+    return backend.follow(model, optimizers, wanted, moments)

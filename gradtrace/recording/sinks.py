@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from gradtrace.backends import plugins
-from gradtrace.errors import RecordingError
+from gradtrace.errors import OptionError, RecordingError
 from gradtrace.recording.sample import Step
 
-__all__ = ["GROUP", "Sink", "find_sink"]
+__all__ = ["GROUP", "Sink", "as_sinks", "find_sink"]
 
 GROUP = "gradtrace.sinks"
 
@@ -49,3 +49,22 @@ def find_sink(name: str) -> Sink:
             raise RecordingError(f"sink {name!r} of {plugin.origin} is broken ({reason})")
     legal = ", ".join(repr(plugin.name) for plugin in found) or "none is installed"
     raise RecordingError(f"no sink is named {name!r}; use one of {legal}")
+
+
+def as_sinks(sinks: Any) -> tuple[Sink, ...]:
+    """Return the sinks that were given: one or several, each of them a sink or its name.
+
+    >>> as_sinks([3])
+    Traceback (most recent call last):
+    gradtrace.errors.OptionError: sinks=[3] holds 3, which is no sink: it has no open(), …
+    """
+    given = sinks if isinstance(sinks, list | tuple) else (sinks,)
+    found = tuple(find_sink(each) if isinstance(each, str) else each for each in given)
+    for each in found:
+        missing = [name for name in ("open", "write", "close") if not hasattr(each, name)]
+        if missing:
+            raise OptionError(
+                f"sinks={sinks!r} holds {each!r}, which is no sink: it has no {missing[0]}(); pass "
+                "the name of one that is installed, such as 'tensorboard', or a gradtrace sink"
+            )
+    return found

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 
+from gradtrace.finding import Finding as Reported
 from gradtrace.recording.judges import WARM_UP, Verdict
 from gradtrace.recording.rules import RULES, Rule
 from gradtrace.recording.sample import Step
@@ -18,18 +19,14 @@ __all__ = ["Finding", "Watch"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What a rule reports of a training, with the steps over which it held."""
+class Finding(Reported):
+    """What a rule reports of a training: what `diagnose` does of a graph, over some steps.
 
-    rule: str
-    severity: str
-    """`error` or `warning`."""
+    Its `numbers` are those of the step at which it was sure.
+    """
+
     node: str
-    edge: tuple[str, str, int] | None = None
-    numbers: Mapping[str, float]
-    """Those that show it, from the step at which it was sure."""
-    cause: str
-    remedy: str
+    edge: None = None
     first_step: int
     last_step: int
     """The last one so far."""
@@ -39,7 +36,7 @@ class Finding:
         steps = f"step {self.first_step:,}"
         if self.last_step != self.first_step:
             steps = f"steps {self.first_step:,} to {self.last_step:,}"
-        head = f"{self.severity}: {self.rule} at {self.node}, {steps}"
+        head = f"{self.severity}: {self.rule} at {self.node or 'the model'}, {steps}"
         return f"{head}{f' ({shown})' if shown else ''}. {self.cause} {self.remedy}"
 
 

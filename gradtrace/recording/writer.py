@@ -16,6 +16,7 @@ from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakMethod
 
 from gradtrace.errors import GradtraceError, GradtraceWarning
 from gradtrace.recording.folder import describe, free_folder
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Writer"]
 
-TICK = 0.1
+TICK = 0.4
 """Seconds between two looks at what waits to be kept."""
 
 RETRY = 1.0
@@ -65,6 +66,7 @@ class Writer:
         rank: int = 0,
         sinks: Sequence[Sink] = (),
         on_finding: Callable[[Finding], object] | None = None,
+        left_behind: Callable[[Callable[[Step], object], bool], None] | None = None,
     ) -> None:
         """Begin a run in `directory`, or go on with the one that ended there.
 
@@ -77,6 +79,8 @@ class Writer:
             rank: Number of this process among those that train together.
             sinks: Where else the steps go.
             on_finding: Called in the writer's thread with each finding, as it begins.
+            left_behind: A method, called in it with a function that takes the steps nobody has put
+                yet; all of them if the second argument says so. It keeps its object not alive.
         """
         self.directory = Path(directory)
         """Where the run is kept."""
@@ -86,6 +90,7 @@ class Writer:
         self._rank = rank
         self._followers = Followers(sinks, on_finding, self._warn)
         self._findings: list[Finding] = []
+        self._left_behind = None if left_behind is None else WeakMethod(left_behind)
         self._name = secrets.token_hex(8)
         self._process = os.getpid()
         self._queue: deque[Step] = deque()
@@ -159,13 +164,25 @@ class Writer:
             now = time.monotonic()
             if now < next_try:
                 continue
+            self._fetch()
             due = now - beaten > BEAT
             if not self._work(beat=due):
                 next_try = now + RETRY
             elif due:
                 beaten = now
+        self._fetch(everything=True)
         self._work(beat=False)
         self._end()
+
+    def _fetch(self, *, everything: bool = False) -> None:
+        """Take the steps that the training has not put yet, in case it does not come to it."""
+        left_behind = None if self._left_behind is None else self._left_behind()
+        if left_behind is not None:
+            try:
+                left_behind(self._queue.append, everything)
+            except Exception as error:  # such as a device that has failed
+                self._lost += 1
+                self._warn(f"a step could not be read ({error!r}); it was not kept")
 
     def _work(self, *, beat: bool) -> bool:
         """Keep what waits; tell whether that could be done."""

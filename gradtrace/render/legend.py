@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from gradtrace.render.numbers import printable
 from gradtrace.render.parts import FigureEdge, FigureNode, Legend, Scale
@@ -43,8 +43,9 @@ def _remarks(
     remarks = []
     if any(row.caption.startswith("‖") for node in nodes for row in node.rows):
         remarks.append("‖·‖ is the Euclidean norm")
-    if any(edge.label for edge in edges):
-        remarks.append(_label_remark(strokes.show))
+    labels = {edge.label for edge in edges if edge.label and not edge.label.endswith(" uses")}
+    if labels:
+        remarks.append(_label_remark(labels))
     if any(" … " in row.text for node in nodes for row in node.rows if row.caption):
         remarks.append("a … b: in the first and in the last repetition")
     if any(grid for node in nodes for grid in node.grids) or any(edge.grid for edge in edges):
@@ -54,8 +55,13 @@ def _remarks(
     return remarks
 
 
-def _label_remark(show: frozenset[str]) -> str:
-    if "local_derivatives" not in show:
+def _label_remark(labels: Iterable[str]) -> str:
+    """Return what the labels of arrows mean.
+
+    >>> _label_remark(["×0.5"]), _label_remark(["-1.2", "diagonal ×0.5"])
+    ('× at an arrow is its gain', "an arrow's label is its local derivative, × its gain")
+    """
+    gains = any("×" in label for label in labels)
+    if all(label.startswith("×") for label in labels):
         return "× at an arrow is its gain"
-    gain = ", × its gain" if "gains" in show else ""
-    return f"an arrow's label is its local derivative{gain}"
+    return "an arrow's label is its local derivative" + (", × its gain" if gains else "")

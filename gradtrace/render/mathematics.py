@@ -13,6 +13,7 @@ from gradtrace.formulas.notation import names_in, parse
 from gradtrace.formulas.writing import write
 from gradtrace.render.pieces import LEAVES
 from gradtrace.render.symbols import Symbols
+from gradtrace.summary import Summary
 
 __all__ = ["Formulas"]
 
@@ -46,7 +47,7 @@ class Formulas:
         value = parse(row.value)
         if not self._is_complete(row, value, names):
             return text, latex
-        plain, typeset = write(value, names), write(value, names, latex=True)
+        plain, typeset = self._written(value, names, node)
         if len(plain) > LONGEST:
             return text, latex
         return f"{text} = {plain}", f"{latex} = {typeset}"
@@ -65,18 +66,20 @@ class Formulas:
         if row is None or symbol is None:
             return name
         names = self._names(row, result)
-        sides = self._slope(row, symbol, names) if row.pullbacks is None else None
+        sides = self._slope(row, symbol, names, result) if row.pullbacks is None else None
         relation, arrow = "=", "="
         if row.pullbacks is not None and symbol in row.pullbacks:
             pullback = parse(row.pullbacks[symbol])
             if self._is_complete(row, pullback, names):
-                sides = write(pullback, names), write(pullback, names, latex=True)
+                sides = self._written(pullback, names, result)
                 relation, arrow = ": δ ↦", r":\; \delta \mapsto"
         if sides is None or len(sides[0]) > LONGEST:
             return name
         return f"{name[0]} {relation} {sides[0]}", f"{name[1]} {arrow} {sides[1]}"
 
-    def _slope(self, row: Row, symbol: str, names: Mapping[str, Formula]) -> Formula | None:
+    def _slope(
+        self, row: Row, symbol: str, names: Mapping[str, Formula], call: str
+    ) -> Formula | None:
         """Return the derivative of an elementwise operation; one with a letter by that: σ'(z)."""
         if row.sign is not None and symbol in names:
             text, latex = names[symbol]
@@ -85,7 +88,18 @@ class Formulas:
         slope = parse(str(derivative(row, symbol)))
         if not self._is_complete(row, slope, names):
             return None
-        return write(slope, names), write(slope, names, latex=True)
+        return self._written(slope, names, call)
+
+    def _written(self, value: ast.expr, names: Mapping[str, Formula], call: str) -> Formula:
+        """Write a formula of a call; numbers are multiplied without the sign for each element."""
+        plain, typeset = write(value, names), write(value, names, latex=True)
+        if all(map(self._is_number, (call, *self._graph.predecessors(call)))):
+            return plain.replace(" ⊙ ", " · "), typeset.replace(r"\odot", r"\,")
+        return plain, typeset
+
+    def _is_number(self, node: str) -> bool:
+        value = self._graph.nodes[node]["value"]
+        return isinstance(value, Summary) and value.size == 1
 
     def _names(self, row: Row, call: str) -> dict[str, Formula]:
         """Return how the names in the formulas of a call are written."""

@@ -40,6 +40,7 @@ def write(figure: Figure) -> str:
     for role in looks:
         members = ",".join(node.id for node in figure.nodes if node.look.role == role)
         lines.append(f"  class {members} is_{role};")
+    lines += [f"  {line}" for line in _frame_styles(figure)]
     lines += [f"  {_marks(node, figure.theme.accent)}" for node in figure.nodes if node.emphasis]
     lines += [f"  {_link_style(at, edge)}" for at, edge in enumerate(figure.edges)]
     if figure.note:
@@ -85,6 +86,16 @@ def _class(look: Look, ink: str) -> str:
     """Return the style of a role; `call` alone would be a word of Mermaid's own."""
     dashes = ",stroke-dasharray:4 3" if look.shape == "dashed" else ""
     return f"classDef is_{look.role} fill:{look.fill},stroke:{look.line},color:{ink}{dashes};"
+
+
+def _frame_styles(figure: Figure) -> Iterator[str]:
+    """Yield the style of each frame, its fill by its depth."""
+    theme = figure.theme
+    depths: dict[str | None, int] = {None: -1}
+    for cluster in figure.clusters:
+        depth = depths[cluster.id] = depths[cluster.parent] + 1
+        fill = theme.frames[depth % len(theme.frames)]
+        yield f"style {cluster.id} fill:{fill},stroke:{theme.frame},color:{theme.grey}"
 
 
 def _marks(node: FigureNode, accent: str) -> str:

@@ -78,8 +78,8 @@ def figure(
             `"upstream_gradients"`, `"gains"`, `"parameters"` (and buffers and constants),
             `"undifferentiated"` (calls that no gradient can pass, such as those that make masks
             and positions), and `"grids"` (images of small tensors and Jacobians). Unless told,
-            all but the last, and without parameters and undifferentiated calls where `width` is
-            given.
+            all but the last, and where `width` is given, without parameters, undifferentiated
+            calls, and gradients if no backward pass ran.
         theme: `"paper"`, `"grayscale"`, `"slides"`, `"dark"`, the name of a plugin's theme, or a
             `Theme`.
         title: What is written above.
@@ -98,6 +98,9 @@ def figure(
     page = page_width(width)
     limit = limit_of(limit_nodes, page, usual=LIMIT_NODES)
     visible = shown(show, page) - {HIDDEN.get(passes, "")}
+    forward = page is not None and not graph.graph.get("gradients", True)
+    if forward and show is None and passes == "overlaid":
+        passes, visible = "forward", visible - {"upstream_gradients", "gains"}
     colours = find_theme(theme)
     lit = highlighted(graph, highlight)
     seen = focused(graph, focus)
@@ -142,11 +145,20 @@ def figure(
         direction=direction,
         title=None if title is None else printable(title),
         legend=legend_of(nodes, edges, strokes, dtype) if legend else None,
-        note=note.removesuffix(ADVICE) if note and page else note,
+        note=_note(note, page, forward=forward),
         theme=colours,
         cut=drawing.cut,
         width=page,
     )
+
+
+def _note(note: str | None, page: float | None, *, forward: bool) -> str | None:
+    """Return what is said below a figure; on a page, without advice for the one who draws it."""
+    if page is None:
+        return note
+    told = [note.removesuffix(ADVICE)] if note else []
+    told += ["No backward pass ran."] if forward else []
+    return " ".join(told) or None
 
 
 def _rows(

@@ -30,18 +30,19 @@ def arranged(sheet: Sheet, *, gaps: Size, tall: Iterable[int]) -> Placed:
     """Return where everything stands.
 
     `gaps` is the room between boxes side by side, and one below the other. Labels that are `tall`
-    stand between the rows of boxes; for the others a place is found when all else has one.
+    get rows of their own between the boxes; the others stand where there is room. Skips
+    have no part in the layout, but those for which no lane is free.
     """
     edges, tall = sheet.figure.edges, frozenset(tall)
     aside = frozenset(
         i for i, edge in enumerate(edges) if runs_aside(edge) and not is_twin(sheet.figure, i)
     )
-    while True:
+    for tries in (2, 1, 0):
         placed = _laid_out(sheet, gaps, tall, aside)
         barred = _take_detours(sheet, placed, aside)
         if not barred:
             break
-        aside -= barred
+        aside = aside - barred if tries > 1 else frozenset()
     placed.frames = frames(sheet, placed)
     return placed
 
@@ -60,12 +61,11 @@ def _laid_out(sheet: Sheet, gaps: Size, tall: frozenset[int], aside: frozenset[i
             else (wide + room, max(high, 2 * label_high + 4))
         )
     level = {index for _, index in leaves.values()}
-    between = {
-        index: (wide + 6, high)
-        for index in range(len(sheet.figure.edges))
-        for number, (wide, high) in [sheet.label(index)]
-        if wide and index not in level and number in tall
-    }
+    between: dict[int, Size] = {}
+    for index in range(len(sheet.figure.edges)):
+        number, (wide, high) = sheet.label(index)
+        if number in tall and index not in level and not sheet.sideways:
+            between[index] = wide + 6, high
     placed = place(sheet.figure, sizes, between, sheet.titles, gaps=gaps, without=aside)
     placed.labels = {sheet.label(index)[0]: at for index, at in placed.labels.items()}
     for leaf, (call, index) in leaves.items():
@@ -75,6 +75,7 @@ def _laid_out(sheet: Sheet, gaps: Size, tall: frozenset[int], aside: frozenset[i
 
 
 def _leaves_beside(sheet: Sheet) -> Beside:
+    """Return which leaves stand beside their call."""
     edges = ordering(sheet.figure)
     beside = Ranks.of(replace(sheet.figure, edges=tuple(edges.values()))).beside
     pairs = {(leaf, call) for call, leaves in beside.items() for leaf in leaves}

@@ -16,6 +16,9 @@ DASH = {"solid": (), "dashed": (3.0, 2.0), "dotted": (0.8, 1.8)}
 STEP = 3.0
 """Distance of the places along an arrow that labels stand at, or avoid, in points."""
 
+BEND = 8.0
+"""Distance of the places that a curve beside another passes, in points."""
+
 ASIDE = 4.0
 """How far beside the arrow of its value that of a gradient runs."""
 
@@ -69,25 +72,39 @@ def half_head(width: float) -> float:
 
 
 def _aside(points: Sequence[Point]) -> list[Point]:
-    """Return the points of an arrow in the other direction, a little to the side."""
-    back = list(points)[::-1]
-    dx, dy = back[-1][0] - back[0][0], back[-1][1] - back[0][1]
-    length = math.hypot(dx, dy) or 1.0
-    sx, sy = -dy / length * ASIDE, dx / length * ASIDE
-    moved = [(x - sx, y - sy) for x, y in back]
-    start, *rest = moved
-    (x, y), tip = rest[-2], rest[-1]
-    length = math.hypot(tip[0] - x, tip[1] - y) or 1.0
-    end = (tip[0] - (tip[0] - x) / length * HEAD, tip[1] - (tip[1] - y) / length * HEAD)
-    return [*_cubic(start, rest[0]), *rest[1:-1], end, tip]
+    """Return the points of an arrow in the other direction, a little to the side all along."""
+    *curve, tip = points
+    whole = [*curve[:-1], tip]
+    steps = max(2, min(16, round(math.dist(whole[0], tip) / BEND)))
+    places = [_at(whole, step / steps) for step in range(steps, -1, -1)]
+    ends = [places[0], *places, places[-1]]
+    moved = []
+    for (x, y), before, after in zip(places, ends, ends[2:], strict=False):
+        dx, dy = _direction(before, after)
+        moved.append((x + dy * ASIDE, y - dx * ASIDE))
+    dx, dy = _direction(moved[-2], moved[-1])
+    (x, y), long = moved[-1], min(HEAD, math.dist(moved[-2], moved[-1]) / 2)
+    return [*_through([*moved[:-1], (x - dx * long, y - dy * long)]), (x, y)]
 
 
-def _cubic(start: Point, end: Point) -> list[Point]:
-    """Return a straight line as a cubic curve, to be followed by others."""
-    return [
-        (start[0] + (end[0] - start[0]) * t, start[1] + (end[1] - start[1]) * t)
-        for t in (0.0, 1 / 3, 2 / 3, 1.0)
-    ]
+def _direction(start: Point, end: Point) -> Point:
+    length = math.dist(start, end) or 1.0
+    return (end[0] - start[0]) / length, (end[1] - start[1]) / length
+
+
+def _through(places: Sequence[Point]) -> list[Point]:
+    """Return smooth cubic curves through some places.
+
+    >>> _through([(0, 0), (6, 0)])
+    [(0, 0), (1.0, 0.0), (5.0, 0.0), (6, 0)]
+    """
+    ends = [places[0], *places, places[-1]]
+    points = [places[0]]
+    for before, start, end, after in zip(ends, ends[1:], ends[2:], ends[3:], strict=False):
+        first = start[0] + (end[0] - before[0]) / 6, start[1] + (end[1] - before[1]) / 6
+        second = end[0] - (after[0] - start[0]) / 6, end[1] - (after[1] - start[1]) / 6
+        points += [first, second, end]
+    return points
 
 
 def _passed(curve: Sequence[Point]) -> Iterator[Point]:

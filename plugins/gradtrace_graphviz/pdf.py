@@ -30,7 +30,9 @@ def to_pdf(page: Page) -> bytes:
 
     file = io.BytesIO()
     size = page.width * page.scale, page.height * page.scale
-    canvas = Canvas(file, pagesize=size, invariant=1, pageCompression=1)
+    canvas = Canvas(
+        file, pagesize=size, invariant=1, pageCompression=1, initialFontName=_name(False)
+    )
     canvas.setTitle(page.title)
     canvas.setCreator("gradtrace")
     canvas.transform(page.scale, 0, 0, -page.scale, 0, size[1])

@@ -6,6 +6,7 @@ box. What it placed is therefore moved together, or apart, along the flow.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -45,8 +46,31 @@ def respace(sheet: Sheet, placed: Placed, gap: float) -> None:
         return (move(point[0]), point[1]) if sheet.sideways else (point[0], move(point[1]))
 
     placed.nodes = {name: moved(at) for name, at in placed.nodes.items()}
-    placed.edges = {index: tuple(map(moved, way)) for index, way in placed.edges.items()}
+    placed.edges = {
+        index: _mended(tuple(map(moved, way)), math.dist(*way[-2:]))
+        for index, way in placed.edges.items()
+    }
     placed.labels = {index: moved(at) for index, at in placed.labels.items()}
+
+
+def _mended(way: tuple[Point, ...], length: float) -> tuple[Point, ...]:
+    """Return the moved way of an arrow, whose curves join without a bend and whose point is long.
+
+    >>> _mended(((0, 0), (3, 0), (6, 0), (10, 0), (20, 0)), 4)
+    ((0, 0), (3, 0), (6, 0), (16.0, 0.0), (20, 0))
+    """
+    points = list(way)
+    for at in range(3, len(way) - 2, 3):
+        before, (x, y), after = points[at - 1 : at + 2]
+        into, out = math.dist(before, (x, y)), math.dist((x, y), after)
+        across = math.dist(before, after) or 1.0
+        dx, dy = (after[0] - before[0]) / across, (after[1] - before[1]) / across
+        points[at - 1] = x - dx * into, y - dy * into
+        points[at + 1] = x + dx * out, y + dy * out
+    (x, y), (to, level) = points[-2:]
+    share = length / (math.dist((x, y), (to, level)) or 1.0)
+    points[-2] = to + (x - to) * share, level + (y - level) * share
+    return tuple(points)
 
 
 def _gaps(

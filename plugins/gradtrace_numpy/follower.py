@@ -244,6 +244,10 @@ class NumpyFollower:
         heard = listener(followed=False)
         return isinstance(heard, Recorder) if tracing else heard is None
 
+    def gather(self, data: bytes) -> list[bytes]:
+        """Return `data`: no other process trains with this one."""
+        return [data]
+
     def stop(self) -> None:
         """Hear no more."""
         leave(self)

@@ -102,7 +102,8 @@ class Gradients:
         if self._hold or self.overheard or any(map(_is_large, downstream)):
             self._hear(results, slots, downstream, upstream)
         else:
-            self._noted.append((self._serial, self._adds, results, slots, downstream, upstream))
+            known = downstream if slots else (), upstream if results else ()
+            self._noted.append((self._serial, self._adds, results, slots, *known))
 
     def _hear(
         self, results: Results, slots: Slots, downstream: Departures, upstream: Arrivals

@@ -6,7 +6,7 @@ so that making one sets little.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -105,6 +105,7 @@ class LiveUse:
 class LiveCall:
     """One application of an operation, with the autograd nodes it made."""
 
+    nodes: Sequence[Node] = ()
     handles: tuple[RemovableHandle, ...] = ()
     memory: Memory | None = None
 
@@ -124,4 +125,3 @@ class LiveCall:
         self.place = place
         self.uses = uses
         self.results: list[LiveValue] = []
-        self.nodes: list[Node] = []

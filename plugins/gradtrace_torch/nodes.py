@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch.autograd.graph import Node
 
@@ -57,13 +57,14 @@ class Ownership:
         """
         stack: list[Node | Border] = list(reversed(roots))
         borders: list[Border] = []
+        call.nodes = nodes = []
         while stack:
             step = stack.pop()
             if isinstance(step, tuple):
                 borders.append(step)
             elif step not in self.owners:
                 self.owners[step] = call
-                call.nodes.append(step)
+                nodes.append(step)
                 stack.extend(self._below(step, call))
         self._attach(call, borders)
         return any(value.call is call for _, _, value in borders)
@@ -91,7 +92,7 @@ class Ownership:
         else:
             if not any(not use.slots for use in uses) or not _merged(uses):
                 self.owners[node] = call
-                call.nodes.append(node)
+                call.nodes = (node,)
                 for use in uses:
                     if use.slots:
                         use.flow_through(use.slots)
@@ -178,10 +179,10 @@ class Ownership:
         for node in reversed(nodes):
             if node is not keep:
                 part = LiveCall(node_op(node.name()), call.scope, call.invocations, call.place, [])
-                part.nodes = [node]
+                part.nodes = (node,)
                 parts.append(part)
                 self.owners[node] = part
-        call.nodes, call.memory = [keep], None
+        call.nodes, call.memory = (keep,), None
         self._move_results(call, keep)
         self._move_uses(call, nodes)
         self._on_change(call, [*parts, call])
@@ -230,7 +231,7 @@ def _unseen(node: Node, number: int) -> LiveValue:
     return value
 
 
-def in_backward_order(nodes: list[Node]) -> list[Node]:
+def in_backward_order(nodes: Sequence[Node]) -> list[Node]:
     """Return the nodes of a call such that each comes before those its gradient goes on to."""
     inner = dict.fromkeys(nodes, 0)
     for node in nodes:

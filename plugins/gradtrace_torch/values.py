@@ -264,7 +264,7 @@ class Values:
             for handle in step.handles:
                 handle.remove()
             step.handles = ()
-            step.nodes.clear()
+            step.nodes = ()
             for use in step.uses:
                 use.slots = ()
         let_go(self._nodes.forget(), self._identities.living)

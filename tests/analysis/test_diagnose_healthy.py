@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -215,7 +216,7 @@ def test_trained_networks(kind: str) -> None:
 @pytest.mark.skipif(importlib.util.find_spec("sklearn") is None, reason="scikit-learn")
 @pytest.mark.parametrize("images", [2, 64])
 @pytest.mark.parametrize("keep", ["summary", "all"])
-def test_trained_digits(images: int, keep: str) -> None:
+def test_trained_digits(tmp_path: Path, images: int, keep: str) -> None:
     from rich.console import Console
 
     from gradtrace.demos import digits
@@ -223,7 +224,7 @@ def test_trained_digits(images: int, keep: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         train, test = digits._data()
-        model, accuracy = digits._train(train, test, Console(quiet=True))
+        model, accuracy, _ = digits._train(train, test, tmp_path, Console(quiet=True))
     assert accuracy > 0.95
     for data in (train, test):
         step = lambda data=data: F.cross_entropy(model(data.images[:images]), data.digits[:images])  # noqa: E731

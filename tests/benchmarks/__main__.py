@@ -6,13 +6,25 @@ import argparse
 
 import torch
 
-from tests.benchmarks import growth, imports, jacobians, memory, overhead
+from tests.benchmarks import (
+    dashboard,
+    growth,
+    imports,
+    jacobians,
+    memory,
+    overhead,
+    recording,
+    recordings,
+)
 
 
 def main() -> None:
     """Run the benchmarks that are asked for, all unless told."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=main.__doc__)
-    names = ("time", "jacobians", "memory", "growth", "import")
+    names = (
+        *("time", "jacobians", "memory", "growth", "import"),
+        *("recording", "recordings", "dashboard"),
+    )
     parser.add_argument("only", nargs="*", help=f"some of {', '.join(names)}")
     parser.add_argument("--rounds", type=int, default=25, help="runs of each step (25)")
     parser.add_argument("--everything", action="store_true", help="time all options of a trace")
@@ -33,6 +45,12 @@ def main() -> None:
         memory.report()
     if "growth" in chosen:
         growth.report()
+    if "recording" in chosen:
+        recording.report(rounds=arguments.rounds)
+    if "recordings" in chosen:
+        recordings.report()
+    if "dashboard" in chosen:
+        dashboard.report()
 
 
 if __name__ == "__main__":

@@ -28,7 +28,10 @@ print(time.perf_counter() - began, *matrix.shape)
 def report(steps: int = 100_000, nodes: int = 200) -> None:
     """Print the figures for a long run, then for one with a histogram at every step."""
     with tempfile.TemporaryDirectory() as folder:
-        print(f"a run of {nodes:,} nodes × {steps:,} steps, 2 quantities, 8 statistics each")
+        print(
+            f"a run of {nodes:,} nodes × {steps:,} steps, 2 quantities, "
+            f"{len(FIELDS)} statistics each"
+        )
         path = Path(folder) / "rank00000.sqlite"
         _print_written(path, *write(path, layout(nodes), steps), steps)
         found = [_read(folder) for _ in range(3)]

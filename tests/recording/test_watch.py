@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import gradtrace
 from gradtrace.errors import GradtraceWarning
 from gradtrace.recording.reader import open_recording
 from gradtrace.recording.rules import RULES
@@ -214,6 +215,7 @@ def test_findings_are_kept_in_the_run_and_told_at_once(tmp_path: Path) -> None:
     [found] = run.findings
     assert (found.rule, found.node, found.last_step) == ("dead", "act1", 299)
     assert found.numbers == {"zeros": 1.0}
+    assert isinstance(found, gradtrace.Finding)
     assert str(found).startswith("warning: dead at act1, steps 150 to 299 (zeros 1). Nearly every")
 
 

@@ -119,3 +119,11 @@ def test_pdftex_includes_a_figure(tmp_path: Path) -> None:
     log = (tmp_path / "paper.log").read_text(errors="replace")
     assert "figure.pdf" in log
     assert "inclusion" not in log  # pdfTeX warns so of a PDF that it is too old for
+
+
+def test_a_page_of_a_forward_pass_says_that_no_backward_pass_ran() -> None:
+    drawn = figure(examples.chain(2), width="column")
+    assert drawn.note == "No backward pass ran."
+    assert not [row for node in drawn.nodes for row in node.rows if row.caption == "upstream"]
+    assert figure(examples.chain(2), width="column", show=["upstream_gradients"]).nodes[-1].rows[-1]
+    assert figure(examples.mlp(), width="text").note is None

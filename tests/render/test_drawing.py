@@ -109,6 +109,8 @@ def test_all_text_is_text_in_the_svg(name: str, graph: Graph) -> None:
 def test_the_pdf_embeds_its_fonts_and_no_raster() -> None:
     data = render(figure(examples.residual(), show=["values", "grids"]), "pdf")
     assert data.count(b"/FontFile2") == data.count(b"/FontDescriptor") // 2 == 2
+    fonts = set(re.findall(rb"/BaseFont /([\w+-]+)", data))
+    assert {font.partition(b"+")[2] for font in fonts} == {b"Arimo", b"Arimo-Bold"}
     assert b"/Type3" not in data
     assert b"/Subtype /Image" not in data
     assert data == render(figure(examples.residual(), show=["values", "grids"]), "pdf")

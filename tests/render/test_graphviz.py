@@ -185,3 +185,17 @@ def test_dot_has_the_colours_of_its_theme(theme: str) -> None:
     assert known.ink in inks
     assert inks <= {known.ink, known.grey, known.alarm}
     assert set(re.findall(r'fillcolor="(#\w+)"', dot)) <= legal
+
+
+def test_a_digraph_is_drawn_without_a_program(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("pygraphviz")
+    monkeypatch.setenv("PATH", "")
+    graph = GraphvizRenderer().digraph(figure(examples.mlp()), "mlp")
+    target = graph.render(tmp_path / "mlp", format="svg", cleanup=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["mlp.svg"]
+    assert Path(target).read_text(encoding="utf-8") == graph.pipe("svg", encoding="utf-8")
+    assert "cross_entropy" in graph._repr_mimebundle_()["image/svg+xml"]
+    graph.render(outfile=tmp_path / "other.png")
+    assert (tmp_path / "other.png").read_bytes().startswith(b"\x89PNG")

@@ -4,33 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import networkx as nx
 
 from gradtrace.analysis.diagnose.thresholds import Thresholds
-from gradtrace.analysis.flow import Edge
-from gradtrace.tape import Source
+from gradtrace.finding import Finding
 
 __all__ = ["SEVERITIES", "Finding", "Report", "Rule", "Undetermined"]
 
 SEVERITIES = ("error", "warning", "note")
 """From the worst: numbers are lost; training suffers; worth knowing, and maybe meant so."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that a diagnosis reports."""
-
-    rule: str
-    severity: str
-    node: str | None
-    edge: Edge | None
-    numbers: dict[str, Any]
-    """What shows it."""
-    cause: str
-    remedy: str
-    source: Source | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from gradtrace_torch.recording.optimizers import (
 )
 from gradtrace_torch.recording.parameters import Parameters
 from gradtrace_torch.recording.passes import Found, Passes
-from gradtrace_torch.recording.ranks import averaged_by, place_in_world, unwrapped
+from gradtrace_torch.recording.ranks import averaged_by, gather, place_in_world, unwrapped
 from gradtrace_torch.recording.readback import PageReading
 from gradtrace_torch.recording.reductions import scaled
 from gradtrace_torch.recording.scaling import Scaling
@@ -258,6 +258,10 @@ class TorchFollower:
         if tracing:
             return bool(modes) and modes[-1].__module__ == "gradtrace_torch.recorder"
         return all(mode is torch.utils._device.DeviceContext for mode in modes)
+
+    def gather(self, data: bytes) -> list[bytes]:
+        """Return what each process gives; see `Follower`."""
+        return gather(data)
 
     def stop(self) -> None:
         """Remove every hook."""

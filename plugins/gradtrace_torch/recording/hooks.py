@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 __all__ = ["Hook"]
 
 
-class Hook:
+class Hook(partial[Any]):
     """A hook that is no part of a copy of the module it is on, or of a file with it.
 
     Models are copied and saved while they train. What stands in its place then does nothing, and
@@ -20,14 +20,6 @@ class Hook:
     >>> hook(1, 2), copy.deepcopy(hook)(1, 2)
     ((1, 2), None)
     """
-
-    __slots__ = ("_call",)
-
-    def __init__(self, call: Callable[..., Any]) -> None:
-        self._call = call
-
-    def __call__(self, *heard: Any) -> Any:
-        return self._call(*heard)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return getattr, (nullcontext(), "__exit__")

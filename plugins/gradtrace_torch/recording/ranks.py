@@ -1,6 +1,7 @@
 """What the processes of one training hold: replicas of a tensor, or parts of it.
 
-Nothing here talks to another process: a collective in a hook waits for ranks that may never come.
+Nothing here but `gather` talks to another process: a collective in a hook waits for ranks that may
+never come.
 """
 
 from __future__ import annotations
@@ -12,7 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["averaged_by", "counted", "local_of", "place_in_world", "spread_of", "unwrapped"]
+__all__ = [
+    "averaged_by",
+    "counted",
+    "gather",
+    "local_of",
+    "place_in_world",
+    "spread_of",
+    "unwrapped",
+]
 
 _WRAPPERS = ("module", "_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module")
 """Where those who wrap a module hold it; no part of the names of what is inside."""
@@ -33,6 +42,24 @@ def place_in_world() -> tuple[int, int]:
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
     return 0, 1
+
+
+def gather(data: bytes) -> list[bytes]:
+    """Return what each process gives, by rank; it waits for all of them, so no hook calls it."""
+    world = place_in_world()[1]
+    if world == 1:
+        return [data]
+    distributed = torch.distributed
+    on_cuda = distributed.get_backend() == "nccl"
+    device = torch.device("cuda", torch.cuda.current_device()) if on_cuda else torch.device("cpu")
+    own = torch.tensor([len(data)], device=device)
+    lengths = [torch.empty_like(own) for _ in range(world)]
+    distributed.all_gather(lengths, own)
+    sizes = [int(length) for length in lengths]
+    padded = torch.frombuffer(bytearray(data.ljust(max(sizes))), dtype=torch.uint8).to(device)
+    found = [torch.empty_like(padded) for _ in range(world)]
+    distributed.all_gather(found, padded)
+    return [f.cpu().numpy().tobytes()[:size] for f, size in zip(found, sizes, strict=True)]
 
 
 def averaged_by(model: nn.Module) -> int:

@@ -28,9 +28,9 @@ _BYTES = 8 * _SMALL
 
 
 def is_small(tensor: Tensor) -> bool:
-    """Tell whether a tensor is small and plain."""
+    """Tell whether a tensor is small and plain, and has elements at all."""
     return (
-        tensor.numel() <= _SMALL
+        0 < tensor.numel() <= _SMALL
         and type(tensor) is Tensor
         and tensor.dtype is torch.float32
         and tensor.is_cpu
@@ -41,34 +41,24 @@ def is_small(tensor: Tensor) -> bool:
     )
 
 
-def measure_together(
-    tensors: Sequence[Tensor], *, extremes: bool = False, zeros: bool = False
-) -> list[Row | None]:
-    """Return the statistics of each tensor; see `measure`. Extremes of small ones are free.
+def measure_together(tensors: Sequence[Tensor], *, zeros: bool = False) -> list[Row | None]:
+    """Return the statistics of each tensor, all of them small; see `measure`.
 
-    >>> row, _ = measure_together([torch.tensor([3.0, -4.0]), torch.ones(9, dtype=torch.int)])
+    >>> row, _ = measure_together([torch.tensor([3.0, -4.0]), torch.ones(9)])
     >>> row[:5]
     (2.0, nan, 25.0, -4.0, 3.0)
     """
-    rows: list[Row | None] = [None] * len(tensors)
-    small = [place for place, tensor in enumerate(tensors) if tensor.numel() and is_small(tensor)]
-    if len(small) >= _MANY:
-        found = _together([tensors[place] for place in small], zeros=zeros)
-        for place, row in zip(small, found, strict=True):
-            rows[place] = row
-    for place, tensor in enumerate(tensors):
-        if rows[place] is None:  # large, or not finite
-            rows[place] = measure(tensor, extremes=extremes or _is_tiny(tensor), zeros=zeros)
+    if len(tensors) < _MANY:
+        return [measure(tensor, extremes=True, zeros=zeros) for tensor in tensors]
+    rows = _together(tensors, zeros=zeros)
+    for place, row in enumerate(rows):
+        if row is None:  # not finite
+            rows[place] = measure(tensors[place], extremes=True, zeros=zeros)
     return rows
 
 
-def _is_tiny(tensor: Tensor) -> bool:
-    return tensor.numel() <= _SMALL
-
-
-def _together(tensors: list[Tensor], *, zeros: bool) -> list[Row | None]:
-    joined = torch.cat([t.detach() if t.dim() == 1 else t.detach().reshape(-1) for t in tensors])
-    x = joined.numpy()
+def _together(tensors: Sequence[Tensor], *, zeros: bool) -> list[Row | None]:
+    x = torch.cat([t if t.dim() == 1 else t.reshape(-1) for t in tensors]).numpy(force=True)
     sizes = tuple([tensor.numel() for tensor in tensors])
     starts = _starts(sizes)
     wide = x.astype(np.float64)

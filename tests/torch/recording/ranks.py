@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -54,6 +56,7 @@ def train(
     optimizer = torch.optim.SGD(wrapped.parameters(), lr=0.1)
     if recorder is None:
         recorder = gradtrace.record(wrapped, directory, optimizer=optimizer, snapshots_every=None)
+    live = []
     with recorder:
         for step in range(STEPS):
             if slow and rank == 1:
@@ -66,6 +69,24 @@ def train(
             optimizer.step()
             optimizer.zero_grad()
             recorder.step(loss=loss)
+            live.append(recorder.live("gradient").frame())
+    pd.concat(live).to_csv(recorder.directory / f"live{rank}.csv")
+
+
+def train_until_killed(directory: Path, rank: int) -> None:
+    """Train on in each process by itself, as it does between two exchanges; the last is killed."""
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with gradtrace.record(model, directory, optimizer=optimizer, snapshots_every=None) as recorder:
+        for step in range(2 * STEPS):
+            if rank and step == STEPS:
+                time.sleep(2.0)
+                os.kill(os.getpid(), signal.SIGKILL)
+            x, y = batch(step)
+            nn.functional.mse_loss(model(x), y).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            recorder.step()
 
 
 def main() -> None:
@@ -73,6 +94,9 @@ def main() -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
     rank, world = dist.get_rank(), dist.get_world_size()
+    if kind == "killed":
+        train_until_killed(directory, rank)
+        os._exit(0)  # the others are not waited for
     train(kind, directory, rank, world, early=early, slow=os.environ.get("SLOW") == "1")
     dist.barrier()
     dist.destroy_process_group()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,14 @@ from torch.nn.modules import module as module_hooks
 from torch.optim import optimizer as optimizer_hooks
 
 import gradtrace
-from gradtrace.errors import BackendError, FileError, OptionError, TraceError
+from gradtrace.errors import (
+    BackendError,
+    FileError,
+    OptionError,
+    RecordingError,
+    TraceError,
+)
+from tests.recording.runs import wait_for
 
 
 def mlp() -> nn.Sequential:
@@ -163,3 +172,68 @@ def test_findings_and_sinks_are_handed_on(tmp_path: Path) -> None:
     assert facts["parameters"] == 58
     assert facts["versions"].keys() >= {"torch", "python", "gradtrace"}
     assert facts["device"] == "cpu"
+
+
+@pytest.mark.parametrize("quantity", ["gradient", "upstream gradient"])
+def test_the_last_step_is_there_at_once(tmp_path: Path, quantity: str) -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 1))
+    with gradtrace.record(model, tmp_path / "run") as recorder:
+        with pytest.raises(TraceError, match=r"no step has ended yet; call recorder\.live\(\)"):
+            recorder.live()
+        for _ in range(2):
+            model(torch.randn(5, 3)).sum().backward()
+            recorder.step()
+            live = recorder.live(quantity, "rms")
+    run = gradtrace.open_recording(tmp_path / "run").matrix(quantity, "rms")
+    assert live.steps.tolist() == [1]
+    assert live.nodes == run.nodes
+    assert live.values[0].tolist() == pytest.approx(run.values[1].tolist(), rel=1e-6)
+
+
+def test_a_step_is_kept_though_no_other_follows(tmp_path: Path) -> None:
+    model = nn.Linear(3, 2)
+    with gradtrace.record(model, tmp_path / "run") as recorder:
+        for _ in range(5):
+            model(torch.randn(5, 3)).sum().backward()
+            recorder.step()
+        run = gradtrace.open_recording(tmp_path / "run")
+        assert wait_for(lambda: len(run.steps) == 5, seconds=2.0)
+
+
+def test_a_training_that_nobody_closes_is_whole(tmp_path: Path) -> None:
+    program = """if True:
+        import sys, torch, gradtrace
+        model = torch.nn.Linear(3, 2)
+        recorder = gradtrace.record(model, sys.argv[1])
+        recorder.start()
+        for _ in range(5):
+            model(torch.randn(5, 3)).sum().backward()
+            recorder.step()
+    """
+    command = [sys.executable, "-c", program, str(tmp_path / "run")]
+    subprocess.run(command, check=True, timeout=120)
+    assert gradtrace.open_recording(tmp_path / "run").steps.tolist() == list(range(5))
+
+
+@pytest.mark.parametrize("sinks", ["tensorboard", ["tensorboard"]])
+def test_a_sink_is_found_by_its_name(tmp_path: Path, sinks: Any) -> None:
+    pytest.importorskip("tensorboard")
+    with gradtrace.record(mlp(), tmp_path / "run", sinks=sinks) as recorder:
+        recorder.step(loss=1.0)
+    assert len(list((tmp_path / "run").glob("events.out.tfevents.*"))) == 1
+    assert len(gradtrace.open_recording(tmp_path / "run").steps) == 1
+
+
+@pytest.mark.parametrize(
+    ("sinks", "error", "message"),
+    [
+        ("wandb", RecordingError, "no sink is named 'wandb'; use one of 'tensorboard'"),
+        ([print], OptionError, r"which is no sink: it has no open\(\); pass the name of one"),
+    ],
+)
+def test_what_is_no_sink_is_said(
+    tmp_path: Path, sinks: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        gradtrace.record(mlp(), tmp_path / "run", sinks=sinks)
+    assert not (tmp_path / "run").exists()

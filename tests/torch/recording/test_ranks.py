@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -19,7 +20,7 @@ from tests.torch.recording.ranks import STEPS, batch, net
 ROOT = Path(__file__).parents[3]
 
 
-def launch(world: int, *arguments: str, **environment: str) -> None:
+def launch(world: int, *arguments: str, fails: bool = False, **environment: str) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += [f"--nproc-per-node={world}", "-m", "tests.torch.recording.ranks", *arguments]
     done = subprocess.run(
@@ -31,7 +32,7 @@ def launch(world: int, *arguments: str, **environment: str) -> None:
         timeout=300,
         check=False,
     )
-    assert done.returncode == 0, done.stderr[-4000:]
+    assert (done.returncode != 0) is fails, done.stderr[-4000:]
 
 
 pytestmark = [
@@ -85,6 +86,12 @@ def test_merged_numbers_are_those_of_one_process(
     # rounding differs with the order of the additions
     assert_recorded(tmp_path / "run", truth_of(clips=kind == "ddp"), rtol=1e-4)
     assert set(run.nodes("gradient")) == {name for name, _ in net().named_parameters()}
+    merged = run.frame("gradient")
+    for rank in range(world):
+        live = pd.read_csv(tmp_path / "run" / f"live{rank}.csv", index_col="step")
+        pd.testing.assert_frame_equal(
+            live[merged.columns], merged, check_dtype=False, check_index_type=False, rtol=1e-6
+        )
 
 
 def test_ranks_can_be_told_apart(tmp_path: Path) -> None:
@@ -103,3 +110,16 @@ def test_ranks_can_be_told_apart(tmp_path: Path) -> None:
     assert not np.isclose(*local, rtol=1e-3)
     same = [run.matrix("gradient", "norm", rank=rank).values for rank in range(2)]
     np.testing.assert_allclose(same[0], same[1], rtol=1e-6)
+
+
+def test_a_rank_that_dies_holds_nobody(tmp_path: Path) -> None:
+    launch(2, "killed", str(tmp_path / "run"), "late", fails=True)
+    run = gradtrace.open_recording(tmp_path / "run")
+    assert run.state == "stopped"
+    assert run.steps.tolist() == list(range(2 * STEPS))
+    found = {rank: run.matrix("gradient", rank=rank) for rank in run.ranks}
+    assert [each.shape[0] for each in found.values()] == [2 * STEPS, STEPS]
+    assert np.isfinite(run.matrix("gradient").values).all()  # of replicas, the living one tells
+    outputs = run.matrix("output").values
+    assert np.isfinite(outputs[:STEPS]).all()
+    assert np.isnan(outputs[STEPS:]).all()  # of parts, the whole is not known
