@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,12 @@ BEAT = 1.0
 """Seconds between two looks at a run that trains."""
 
 FILES = "files"
-"""How the keys of the buttons that give files away begin, by which the style sheet knows them."""
+"""How the keys of what gives files away begin, by which the style sheet knows them."""
+
+MIMES = {"SVG": "image/svg+xml", "CSV": "text/csv"}
+
+GIVEN = 10.0
+"""Seconds for which a file that was asked for is at hand."""
 
 STATES = {
     "training": ":material/play_circle: training",
@@ -148,27 +154,20 @@ def take_away(
     rows: Callable[[], Iterable[Sequence[object]]] | None = None,
 ) -> None:
     """Offer a figure as SVG and its numbers as CSV, made only when they are asked for."""
-    bar = st.container(
-        horizontal=True, horizontal_alignment="right", gap="small", key=f"{FILES} {key}"
-    )
-    kinds: tuple[tuple[str, str, Callable[[], str] | None], ...] = (
-        ("SVG", "image/svg+xml", svg),
-        ("CSV", "text/csv", None if rows is None else lambda: csv_of(rows())),
-    )
-    for ending, mime, make in kinds:
-        if make is None:
-            continue
-        bar.download_button(
-            ending,
-            make,
-            file_name=f"{name}.{ending.lower()}",
-            mime=mime,
-            key=f"{key} {ending}",
-            on_click="ignore",
-            type="tertiary",
-            icon=":material/download:",
-            help=f"Download as {ending}",
-        )
+    table = None if rows is None else lambda: csv_of(rows())
+    makers = {kind: make for kind, make in (("SVG", svg), ("CSV", table)) if make is not None}
+    key = f"{FILES} {key}"
+    kept = f"{key} kept"
+
+    def make() -> None:
+        asked = st.session_state[key]["asked"]
+        kind = asked["kind"]
+        file = {"name": f"{name}.{kind.lower()}", "mime": MIMES[kind], "text": makers[kind]()}
+        st.session_state[kept] = time.monotonic(), {**file, "at": asked["at"]}
+
+    made, file = st.session_state.get(kept, (0.0, None))
+    fresh = time.monotonic() - made < GIVEN
+    pieces.files({"kinds": list(makers), "file": file if fresh else None}, key=key, make=make)
 
 
 def csv_of(rows: Iterable[Sequence[object]]) -> str:

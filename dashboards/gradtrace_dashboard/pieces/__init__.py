@@ -7,15 +7,16 @@ already; names of nodes go to a canvas or into text, never into HTML.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
-from importlib.resources import files
+from importlib import resources
 from typing import Any
 
 import streamlit as st
 
 from gradtrace.render import interactive
 
-__all__ = ["diagram", "drawing", "heatmap"]
+__all__ = ["diagram", "drawing", "files", "heatmap"]
 
 STAGE = ("layered.js", "scene.js", "words.js", "hands.js", "stage.js")
 """The part of the interactive page that draws a graph."""
@@ -34,6 +35,11 @@ def heatmap(data: dict[str, Any], *, key: str) -> dict[str, Any] | None:
 def diagram(data: dict[str, Any], *, key: str) -> dict[str, Any] | None:
     """Show a graph; return what was just clicked, with the scopes that are not as at first."""
     return _picked("diagram", data, key)
+
+
+def files(data: dict[str, Any], *, key: str, make: Callable[[], None]) -> None:
+    """Offer files; `make` is called when one is asked for, and finds in the session which."""
+    _piece("files")(data=data, key=key, height="content", on_asked_change=make)
 
 
 def _picked(name: str, data: dict[str, Any], key: str) -> dict[str, Any] | None:
@@ -65,4 +71,4 @@ def _style(name: str) -> str:
 
 
 def _text(package: str, name: str) -> str:
-    return files(package).joinpath(name).read_text(encoding="utf-8")
+    return resources.files(package).joinpath(name).read_text(encoding="utf-8")
