@@ -102,8 +102,7 @@ def run(output: Path, console: Console) -> dict[str, Any]:
     _show_images(model, sample, console)
     graph = _trace(model, sample)
     _show_graph(graph, console)
-    files = _write(graph, output, console)
-    _show_run(run, console)
+    files = _write(graph, run, output, console)
     _show_next(files, run, console)
     check = graph.check()
     return {
@@ -228,28 +227,28 @@ def _show_graph(graph: gradtrace.Graph, console: Console) -> None:
         console.print(Text(line, style="dim"))
 
 
-def _write(graph: gradtrace.Graph, output: Path, console: Console) -> dict[str, Path]:
-    """Leave the graph in `output` as a file to load, with two figures of it."""
+def _write(
+    graph: gradtrace.Graph, run: gradtrace.Recording, output: Path, console: Console
+) -> dict[str, Path]:
+    """Leave the graph in `output` as a file to load, with two figures of it; say what is there."""
     with console.status("drawing"):
         files = {"graph": graph.save(output / "digits.gradtrace")}
         for format in ("svg", "pdf"):
             files[format] = output / f"digits.{format}"
             graph.render(files[format])
+    made = [
+        (str(file), f"{what}, {file.stat().st_size / 1e3:,.0f} kB")
+        for file, what in zip(files.values(), ("the graph", "a figure", "for a paper"), strict=True)
+    ]
+    steps = f"the training, {len(run.steps)} steps, {len(run.findings)} findings"
+    made.append((str(run.directory), steps))
     _title("Made", console)
-    width = max(len(str(file)) for file in files.values())
-    for file, what in zip(files.values(), ("the graph", "a figure", "for a paper"), strict=True):
-        size = f"{file.stat().st_size / 1e3:,.0f} kB"
-        line = Text.assemble(f"  {file!s:{width}}  ", (f"{what}, {size}", "dim"))
-        console.print(line, soft_wrap=True)
-    return files
-
-
-def _show_run(run: gradtrace.Recording, console: Console) -> None:
-    """Say what was recorded of the training."""
-    what = f"the training, {len(run.steps)} steps, {len(run.findings)} findings"
-    console.print(Text.assemble(f"  {run.directory}  ", (what, "dim")), soft_wrap=True)
+    width = max(len(path) for path, _ in made)
+    for path, what in made:
+        console.print(Text.assemble(f"  {path:{width}}  ", (what, "dim")), soft_wrap=True)
     for finding in run.findings:
         console.print(Text(f"  {finding}"))
+    return files
 
 
 def _show_next(files: dict[str, Path], run: gradtrace.Recording, console: Console) -> None:
