@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import weakref
 from types import FrameType
 from typing import Any
 
@@ -22,21 +23,22 @@ class Scaling:
 
     def __init__(self) -> None:
         self.scaler: Any = None
+        self._earlier = weakref.WeakSet(_working())
+        """Scalers that have worked before: of another training, for all that one can know."""
         self._searched = False
         self._looked: dict[int, int] = {}
         """How often the frames above a step of each optimizer have been looked at."""
 
     def search(self) -> None:
-        """Suppose a scaler that is the only one alive, until an optimizer steps for the first time.
+        """Suppose the only scaler that has begun to work since, until an optimizer first steps.
 
         Looking at all living objects takes some 20 ms, so it is done once.
         """
         if self._searched:
             return
         self._searched = True
-        alive = [each for each in gc.get_objects() if issubclass(type(each), GradScaler)]
-        working = [each for each in alive if each.is_enabled() and each._scale is not None]
-        self.scaler = working[0] if len(working) == 1 else None
+        begun = [each for each in _working() if each not in self._earlier]
+        self.scaler = begun[0] if len(begun) == 1 else None
 
     def scale(self) -> Any:
         """Return the scale now, None where there is none; on a device, a tensor of it."""
@@ -61,6 +63,12 @@ class Scaling:
         if not isinstance(scale, torch.Tensor):
             return None
         return 1.0 / scale.item() if scale.is_cpu else scale.reciprocal()
+
+
+def _working() -> list[GradScaler]:
+    """Return the living scalers that have scaled something."""
+    alive = [each for each in gc.get_objects() if issubclass(type(each), GradScaler)]
+    return [each for each in alive if each.is_enabled() and each._scale is not None]
 
 
 def _scaler_above(frame: FrameType | None) -> Any:

@@ -192,3 +192,15 @@ def test_checkpoints_are_measured_once(tmp_path: Path, reentrant: bool) -> None:
         )
     assert found[1] == pytest.approx(found[0], nan_ok=True)
     assert ("upstream gradient", "block.0") in found[0]
+
+
+def test_a_scaler_left_over_from_another_training_scales_nothing(tmp_path: Path) -> None:
+    left_over = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    left_over.scale(torch.ones(()))
+    model = nn.Linear(4, 2)
+    with gradtrace.record(model, tmp_path / "run") as recorder:
+        model(torch.randn(5, 4)).sum().backward()
+        recorder.step()
+    assert left_over.is_enabled()
+    recorded = gradtrace.open_recording(tmp_path / "run").matrix("gradient", "norm")
+    assert recorded.values[0, recorded.nodes.index("bias")] == pytest.approx(5 * math.sqrt(2))
