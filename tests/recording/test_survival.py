@@ -60,8 +60,16 @@ def killed(
         time.sleep(max(0.0, began + moments[number] - time.time()))
         ends[number] = time.time()
         children[number].send_signal(signal.SIGKILL)
-    outputs = [child.communicate()[0] for child in children]
+    outputs = [rest_of(child) for child in children]
     return [(acknowledged(output), ends[n]) for n, output in enumerate(outputs)]
+
+
+def rest_of(child: subprocess.Popen[str]) -> str:
+    """Return what `child` still says; `communicate` would miss what was read ahead for a line."""
+    assert child.stdout is not None
+    output = child.stdout.read()
+    child.communicate()
+    return output
 
 
 def require_whole(run: Recording, steps: dict[int, float], killed_at: float) -> None:
