@@ -169,5 +169,5 @@ def _require_options(options: dict[str, Any], format: str, taker: Callable[..., 
     kind = "a figure" if "direction" in legal else f"format={format!r}"
     for name in options:
         if name not in legal:
-            listed = ", ".join(legal) or "none"
-            raise OptionError(f"{name}= is not an option of {kind}; use some of {listed}")
+            allowed = f"use some of {', '.join(legal)}" if legal else "it takes none"
+            raise OptionError(f"{name}= is not an option of {kind}; {allowed}")

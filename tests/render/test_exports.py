@@ -167,7 +167,8 @@ def test_hostile_names_are_read_back(format: str) -> None:
 
 @pytest.mark.parametrize("format", ["json", "graphml", "model-explorer", "model-explorer-data"])
 def test_an_option_of_a_figure_is_refused(format: str) -> None:
-    with pytest.raises(OptionError, match=f"depth= is not an option of format='{format}'"):
+    told = f"depth= is not an option of format='{format}'; it takes none"
+    with pytest.raises(OptionError, match=told):
         draw(examples.mlp(), None, format=format, depth=1)
 
 
