@@ -81,8 +81,13 @@ def _shown(name: str, value: Any) -> str:
 def export(
     run: Annotated[Path, typer.Argument(help="The folder of a run.", metavar="RUN")],
     to: Annotated[
-        str, typer.Option(help="parquet, csv, jsonl, or a sink such as tensorboard.")
-    ] = "parquet",
+        str | None,
+        typer.Option(
+            help="parquet, csv, jsonl, or a sink such as tensorboard; "
+            "what URL ends in, or parquet, unless told.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -100,8 +105,10 @@ def export(
     [dim]Example:[/] gradtrace export runs/digits --to parquet -o digits.parquet
     """
     from gradtrace.recording.export import export as write
+    from gradtrace.recording.export import format_of
     from gradtrace.recording.reader import open_recording
 
+    to = to or format_of(output)
     place = write(open_recording(run), output, to=to)
     if as_json:
         print_json({"run": str(run), "to": to, "output": place})

@@ -20,7 +20,7 @@ from gradtrace.recording.reader import Recording
 from gradtrace.recording.rows import COLUMNS, rows_of
 from gradtrace.recording.sinks import GROUP, find_sink
 
-__all__ = ["FORMATS", "export"]
+__all__ = ["FORMATS", "export", "format_of"]
 
 BATCH = 50_000
 """Rows that are written at a time, about."""
@@ -28,12 +28,14 @@ BATCH = 50_000
 TEXTS = ("node", "quantity", "kind", "op", "scope")
 
 
-def export(recording: Recording, target: str | None = None, *, to: str = "parquet") -> str:
+def export(recording: Recording, target: str | None = None, *, to: str | None = None) -> str:
     """Write a recording to `target`, a path or an address such as `s3://…`; return where it is.
 
     `to` is one of `parquet`, `csv`, `jsonl`, or the name of a sink such as `tensorboard`, whose
-    target is a folder. Unless told, the target is beside the run.
+    target is a folder. Unless told, the target is beside the run, and the format is the one that
+    the target ends in, else parquet.
     """
+    to = to or format_of(target)
     require_choice("to", to, [*FORMATS, *(plugin.name for plugin in plugins(GROUP))])
     place = target or f"{recording.directory}.{to}"
     if to in FORMATS:
@@ -42,6 +44,16 @@ def export(recording: Recording, target: str | None = None, *, to: str = "parque
     else:
         _pour(recording, place, to)
     return place
+
+
+def format_of(target: str | None) -> str:
+    """Return the format that a path or address ends in, parquet if it ends in none.
+
+    >>> format_of("runs/digits.csv"), format_of("s3://bucket/digits"), format_of(None)
+    ('csv', 'parquet', 'parquet')
+    """
+    ending = (target or "").rpartition(".")[2]
+    return ending if ending in FORMATS else "parquet"
 
 
 def _pour(recording: Recording, place: str, to: str) -> None:

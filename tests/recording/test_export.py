@@ -213,6 +213,14 @@ def test_what_cannot_be_exported_is_said(
         export(run, **options)
 
 
+@pytest.mark.parametrize(("ending", "begin"), [("csv", b"step,"), ("jsonl", b"{"), ("x", b"PAR1")])
+def test_the_ending_says_the_format(
+    run: Recording, tmp_path: Path, ending: str, begin: bytes
+) -> None:
+    place = export(run, str(tmp_path / f"digits.{ending}"))
+    assert Path(place).read_bytes().startswith(begin)
+
+
 def test_a_missing_package_is_named(run: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(
