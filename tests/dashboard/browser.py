@@ -9,11 +9,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 __all__ = [
     "DIAGRAM",
+    "LOOKS",
     "body",
     "chromium",
     "dashboard",
@@ -36,6 +40,20 @@ def chromium() -> tuple[str, str] | None:
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
     return (browser, driver) if browser and driver else None
+
+
+LOOKS = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        find_spec("selenium") is None, reason="looking at the dashboard needs selenium"
+    ),
+    pytest.mark.skipif(
+        chromium() is None,
+        reason="neither chromium with chromedriver is installed; apt-get install",
+    ),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+"""The marks of tests that look at the dashboard with a browser."""
 
 
 @contextmanager

@@ -15,8 +15,8 @@ import pytest
 
 from tests.dashboard.browser import (
     DIAGRAM,
+    LOOKS,
     body,
-    chromium,
     dashboard,
     delay_of,
     inside,
@@ -28,15 +28,7 @@ from tests.dashboard.browser import (
 from tests.dashboard.runs import NASTY, odd_run, run, small_graph
 from tests.recording.runs import recorded, training
 
-pytest.importorskip("selenium", reason="looking at the dashboard needs selenium")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        chromium() is None,
-        reason="neither chromium with chromedriver is installed; apt-get install",
-    ),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
+pytestmark = LOOKS
 
 
 @pytest.fixture(scope="module")

@@ -11,18 +11,10 @@ import pytest
 
 from gradtrace.recording.sample import Series, Step
 from gradtrace_dashboard.charts.theme import LIGHT, palette
-from tests.dashboard.browser import chromium, dashboard, inside, open_browser, wait_until
+from tests.dashboard.browser import LOOKS, dashboard, inside, open_browser, wait_until
 from tests.recording.runs import recorded, statistics
 
-pytest.importorskip("selenium", reason="looking at the dashboard needs selenium")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        chromium() is None,
-        reason="neither chromium with chromedriver is installed; apt-get install",
-    ),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
+pytestmark = LOOKS
 
 NODES, STEPS = 700, 1100
 ODD = {101: [np.nan, 1.0], 303: [np.inf, 1.0], 555: [0.0, 0.0], 777: [1e6, 0.0], 999: [1e-6, 0.0]}

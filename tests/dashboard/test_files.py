@@ -13,18 +13,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.dashboard.browser import chromium, dashboard, open_browser, wait_until
+from tests.dashboard.browser import LOOKS, dashboard, open_browser, wait_until
 from tests.dashboard.runs import run
 
-pytest.importorskip("selenium", reason="looking at the dashboard needs selenium")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        chromium() is None,
-        reason="neither chromium with chromedriver is installed; apt-get install",
-    ),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
+pytestmark = LOOKS
 
 PAGES = {
     "": 2,

@@ -10,8 +10,8 @@ import pytest
 
 from tests.dashboard.browser import (
     DIAGRAM,
+    LOOKS,
     body,
-    chromium,
     dashboard,
     inside,
     open_browser,
@@ -20,15 +20,7 @@ from tests.dashboard.browser import (
 )
 from tests.dashboard.runs import run
 
-pytest.importorskip("selenium", reason="looking at the dashboard needs selenium")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        chromium() is None,
-        reason="neither chromium with chromedriver is installed; apt-get install",
-    ),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
+pytestmark = LOOKS
 
 ENTER, ESCAPE, TAB, UP, DOWN = "\ue007", "\ue00c", "\ue004", "\ue013", "\ue015"
 

@@ -16,8 +16,8 @@ from gradtrace.recording.sample import Step
 from gradtrace.recording.writer import Writer
 from tests.dashboard.browser import (
     DIAGRAM,
+    LOOKS,
     body,
-    chromium,
     dashboard,
     inside,
     open_browser,
@@ -27,15 +27,7 @@ from tests.dashboard.browser import (
 from tests.dashboard.runs import run, small_graph
 from tests.recording.runs import NETWORK, statistics
 
-pytest.importorskip("selenium", reason="looking at the dashboard needs selenium")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        chromium() is None,
-        reason="neither chromium with chromedriver is installed; apt-get install",
-    ),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
+pytestmark = LOOKS
 
 
 FOUND = "fc2"

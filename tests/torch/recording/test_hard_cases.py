@@ -15,18 +15,7 @@ from torch.utils.checkpoint import checkpoint
 import gradtrace
 from gradtrace.recording.sample import BINS, EDGES
 from tests.torch.recording.oracle import Truth, assert_recorded
-
-
-def mlp() -> nn.Sequential:
-    torch.manual_seed(3)
-    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
-
-
-def read(
-    run: gradtrace.Recording, quantity: str, node: str, statistic: str = "norm"
-) -> list[float]:
-    matrix = run.matrix(quantity, statistic)
-    return [float(number) for number in matrix.values[:, matrix.nodes.index(node)]]
+from tests.torch.recording.trainings import mlp, read
 
 
 def test_a_parameter_without_gradient_is_not_computed(tmp_path: Path) -> None:

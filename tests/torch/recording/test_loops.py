@@ -11,18 +11,7 @@ from torch import Tensor, nn
 
 import gradtrace
 from tests.torch.recording.oracle import Truth, assert_recorded
-
-
-def mlp() -> nn.Sequential:
-    torch.manual_seed(3)
-    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
-
-
-def read(
-    run: gradtrace.Recording, quantity: str, node: str, statistic: str = "norm"
-) -> list[float]:
-    matrix = run.matrix(quantity, statistic)
-    return [float(number) for number in matrix.values[:, matrix.nodes.index(node)]]
+from tests.torch.recording.trainings import mlp, read
 
 
 def test_a_gradient_penalty_is_no_second_backward(tmp_path: Path) -> None:
