@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from gradtrace.recording.sample import FIELDS, QUANTITIES, Series
 
-__all__ = ["Layout", "Page", "Plan", "Reading", "Row"]
+__all__ = ["Layout", "Page", "Plan", "Reading", "Row", "joined"]
 
 Row = tuple[Any, ...]
 """One number, or whatever becomes a number when it is read, for each of `FIELDS`."""
@@ -128,6 +128,14 @@ class Page:
         self.latest |= later.latest
         self.histograms |= later.histograms
         self.scalars |= later.scalars
+
+
+def joined(pages: list[Page]) -> Page:
+    """Return the first of the pages of one step, with what the later ones hold."""
+    first, *later = pages
+    for page in later:
+        first.join(page)
+    return first
 
 
 class Plan:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradtrace.errors import OptionError
-from gradtrace.recording.ledger import Layout, Page, Reading, Row
+from gradtrace.recording.ledger import Layout, Page, Reading, Row, joined
 from gradtrace.recording.observer import ENDS, Moments, Schedule
 from gradtrace.recording.sample import FIELDS, Series
 from gradtrace_numpy.arrays import Array, plain
@@ -197,9 +197,7 @@ class NumpyFollower:
         pages = [*self._pages, self._turn()]
         self._pages = []
         if whole:
-            for page in pages[1:]:
-                pages[0].join(page)
-            del pages[1:]
+            pages = [joined(pages)]
         pages[-1].scalars |= {name: _number(name, value) for name, value in scalars.items()}
         return [_Reading(page, self._layout) for page in pages]
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from gradtrace.errors import OptionError
-from gradtrace.recording.ledger import Layout, Page, Reading
+from gradtrace.recording.ledger import Layout, Page, Reading, joined
 from gradtrace.recording.observer import Moments, Schedule
 from gradtrace_torch.recording.calls import Calls
 from gradtrace_torch.recording.model_facts import model_facts
@@ -233,9 +233,7 @@ class TorchFollower:
         pages = [*self._pages, self._turn()]
         self._pages = []
         if whole:
-            for page in pages[1:]:
-                pages[0].join(page)
-            del pages[1:]
+            pages = [joined(pages)]
         if "lr/0" in pages[-1].scalars:
             pages[-1].scalars.pop("lr", None)  # a second optimizer has turned up in this step
         pages[-1].scalars |= {name: _number(name, value) for name, value in scalars.items()}
