@@ -13,6 +13,9 @@ from gradtrace_torch.ops import Op, Path
 
 __all__ = ["operands_of", "results_of", "tensors_in"]
 
+_PLAIN = {int, float, bool, str, type(None), torch.dtype, torch.device, torch.Size}
+"""Types of arguments that hold no tensors."""
+
 
 def tensors_in(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Tensor]]:
     """Yield every tensor in nested lists, tuples, dicts and dataclasses, with its path."""
@@ -21,7 +24,8 @@ def tensors_in(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[A
     elif isinstance(value, list | tuple):
         if type(value) is not torch.Size:
             for index, element in enumerate(value):
-                yield from tensors_in(element, (*path, index))
+                if type(element) not in _PLAIN:
+                    yield from tensors_in(element, (*path, index))
     elif isinstance(value, dict):
         for key, element in value.items():
             yield from tensors_in(element, (*path, key))
@@ -30,13 +34,16 @@ def tensors_in(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[A
             yield from tensors_in(getattr(value, field.name), (*path, field.name))
 
 
-def operands_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[Path, Tensor]]:
-    """Yield the tensors among the arguments, with their paths; `out=` is none of them."""
-    for index, argument in enumerate(args):
-        yield from tensors_in(argument, (index,))
-    for name, argument in kwargs.items():
-        if name != "out":
-            yield from tensors_in(argument, (name,))
+def operands_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[Path, Tensor]]:
+    """Return the tensors among the arguments, with their paths; `out=` is none of them."""
+    found: list[tuple[Path, Tensor]] = []
+    for place, argument in (*enumerate(args), *kwargs.items()):
+        if isinstance(argument, Tensor):
+            if place != "out":
+                found.append(((place,), argument))
+        elif type(argument) not in _PLAIN and place != "out":
+            found += tensors_in(argument, (place,))
+    return found
 
 
 def results_of(op: Op, args: tuple[Any, ...], result: Any) -> list[Tensor]:

@@ -31,12 +31,6 @@ from gradtrace_torch.values import Values
 
 __all__ = ["record"]
 
-_PATHS: tuple[Path, ...] = tuple((index,) for index in range(8))
-"""The paths of tensors that are arguments themselves."""
-
-_PLAIN = {int, float, bool, str, type(None), torch.dtype, torch.Size}
-"""Types of arguments that hold no tensors."""
-
 
 @contextmanager
 def record(tape: Tape, options: Options, model: nn.Module | None) -> Iterator[None]:
@@ -169,15 +163,6 @@ class Recorder(TorchFunctionMode):
     def _uses(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[LiveUse]:
         """Return a use for each tensor among the arguments of a call."""
         of = self._values.of
-        uses: list[LiveUse] = []
-        if not kwargs and len(args) <= len(_PATHS):
-            for path, argument in zip(_PATHS, args, strict=False):
-                if isinstance(argument, Tensor):
-                    uses.append(LiveUse(of(argument), path))
-                elif type(argument) not in _PLAIN:
-                    break
-            else:
-                return uses
         return [LiveUse(of(tensor), path) for path, tensor in operands_of(args, kwargs)]
 
 
