@@ -42,7 +42,7 @@ def record(
     *,
     optimizer: Any = None,
     every: int = 1,
-    large_every: int = 10,
+    large_every: int = 4,
     histograms_every: int | None = 100,
     snapshots_every: int | None = 1000,
     include: Names = None,
@@ -65,8 +65,8 @@ def record(
         every: Record every so many steps.
         large_every: Look every so many steps at what is large, more than 32,768 elements: outputs
             of modules with their gradients, and by how much a parameter moves, for which it is
-            copied. All else is looked at in every step. On a CPU, reading a whole small GPT-2 in
-            every step (1) takes a seventh of the time of the step.
+            copied. All else is looked at in every step. On a CPU, reading all of a small network
+            in every step (1) takes a tenth of the time of the step.
         histograms_every: Count magnitudes every so many steps; never if None.
         snapshots_every: Trace every so many steps whole; never if None.
         include: Names of the modules and parameters that are recorded, such as `"encoder.*"`, one

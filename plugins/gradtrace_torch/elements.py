@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gradtrace.summary import SMALL
 
-__all__ = ["by_stride", "flat", "in_order", "is_odd", "is_simple", "plain", "stored"]
+__all__ = ["by_stride", "flat", "in_order", "is_odd", "is_ordinary", "is_slight", "plain", "stored"]
 
 _BORROWED = 16 * SMALL
 """Bytes of storage up to which a small tensor is borrowed; a small view may hold a large one."""
@@ -15,20 +15,25 @@ _BORROWED = 16 * SMALL
 _PLAIN = frozenset(
     {torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64, torch.bool}
 )
+_TYPES = frozenset({Tensor, torch.nn.Parameter})
 _WHOLE = frozenset({torch.float32, torch.float64})
 
 
-def is_simple(tensor: Tensor) -> bool:
-    """Tell whether a tensor is small and plain, so that it can be borrowed."""
+def is_ordinary(tensor: Tensor) -> bool:
+    """Tell whether a tensor is as most are: real, with its elements in the memory of the host."""
     return (
-        type(tensor) is Tensor
+        type(tensor) in _TYPES
         and tensor.is_cpu
-        and tensor.numel() <= SMALL
         and tensor.layout is torch.strided
         and tensor.dtype in _PLAIN
-        and not (tensor.is_nested or tensor._is_zerotensor() or tensor.is_inference())
-        and tensor.untyped_storage().nbytes() <= _BORROWED
+        and not (tensor.is_nested or tensor._is_zerotensor())
+        and not (tensor.is_neg() or tensor.is_inference())
     )
+
+
+def is_slight(tensor: Tensor) -> bool:
+    """Tell whether a small ordinary tensor can be borrowed: it keeps no large memory alive."""
+    return type(tensor) is Tensor and tensor.untyped_storage().nbytes() <= _BORROWED
 
 
 def is_odd(tensor: Tensor) -> bool:

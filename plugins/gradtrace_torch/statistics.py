@@ -1,8 +1,8 @@
 """Fast reductions from tensors to summaries.
 
-What runs in the training step is three passes over a large tensor. Small tensors are only
-remembered, copied together before anything can overwrite them, and reduced together at the end.
-Numbers that live on a device are fetched together then: nothing in the step waits for the device.
+What runs in the training step is one pass over a large tensor. Small tensors are only remembered,
+copied together before anything can overwrite them, and reduced together at the end. Numbers that
+live on a device are fetched together then: nothing in the step waits for the device.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from gradtrace.summary import SMALL, Summary
-from gradtrace_torch.elements import flat, is_odd, is_simple, plain, stored
+from gradtrace_torch.elements import flat, is_odd, is_ordinary, is_slight, plain, stored
+from gradtrace_torch.moments import moments_of
 from gradtrace_torch.readings import (
     Reading,
     array_of,
@@ -50,15 +51,29 @@ class Meter:
 
         Where `tensor` is a view of all elements of which `like` was read, nothing is measured.
         """
-        if not own and is_simple(tensor):
-            reading.shape, reading.dtype = tensor.shape, tensor.dtype
-            reading.tensor = tensor
-            self._borrowed.append((reading, tensor, tensor._version))
-            return
+        if is_ordinary(tensor):
+            shape = reading.shape = tensor.shape
+            reading.dtype = tensor.dtype
+            size = shape.numel()
+            if size > SMALL and size > self.limit:
+                self._pass_over(reading, tensor, like)
+                return
+            if size <= SMALL and not own and is_slight(tensor):
+                reading.tensor = tensor
+                self._borrowed.append((reading, tensor, tensor._version))
+                return
         reading.describe(tensor)
         simple = tensor if type(tensor) is Tensor else plain(tensor)
         if simple is not None and not simple.is_meta:
             self._measure(reading, simple.detach(), like)
+
+    def _pass_over(self, reading: Reading, tensor: Tensor, like: Reading | None) -> None:
+        """Reduce a large ordinary tensor."""
+        reading.pointer, reading.version = tensor.data_ptr(), tensor._version
+        if like is not None and like.numbers is not None and _same_elements(like, tensor):
+            reading.numbers = like.numbers
+        else:
+            reading.numbers = _numbers(tensor)
 
     def _measure(self, reading: Reading, tensor: Tensor, like: Reading | None) -> None:
         if tensor.layout is not torch.strided or is_odd(tensor):
@@ -102,9 +117,7 @@ class Meter:
             reading.numbers = numbers_of(tensor)
             self._remote.append(reading)
             return
-        elements = flat(tensor)
-        low, high = torch.aminmax(elements)
-        reading.numbers = _sums(elements, low.item(), high.item())
+        reading.numbers = _numbers(flat(tensor))
 
     def resolve(self) -> None:
         """Turn every reading into its summary, moving what lives on a device once."""
@@ -139,8 +152,18 @@ def _same_elements(like: Reading, tensor: Tensor) -> bool:
     )
 
 
-def _sums(flat: Tensor, low: float, high: float) -> tuple[Any, ...]:
+def _numbers(tensor: Tensor) -> tuple[Any, ...]:
     """Return sum, norm, minimum, maximum and the number of non-finite elements."""
+    found = moments_of(tensor)
+    if found is not None:
+        total, squares, low, high, _ = found
+        return total, math.sqrt(squares), low, high, 0
+    elements = flat(tensor.detach())
+    lowest, highest = torch.aminmax(elements)
+    return _sums(elements, lowest.item(), highest.item())
+
+
+def _sums(flat: Tensor, low: float, high: float) -> tuple[Any, ...]:
     largest = max(-low, high)
     if not math.isfinite(largest):
         bad = flat.numel() - int(torch.isfinite(flat).sum())

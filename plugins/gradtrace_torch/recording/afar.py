@@ -30,17 +30,19 @@ def row_afar(x: Tensor, *, extremes: bool, zeros: bool, ends: tuple[float, float
     first, *rest = (_cells(wide(part), extremes, zeros, ends) for part in split(x))
     for cells in rest:
         first = [join(a, b) for join, a, b in zip(_JOINED, first, cells, strict=True)]
-    return (float(x.numel()), math.nan, *first)
+    return (float(x.numel()), *first)
 
 
 def _cells(x: Tensor, extremes: bool, zeros: bool, ends: tuple[float, float] | None) -> list[Cell]:
-    """Return sum of squares, minimum, maximum, zeros, non-finite, saturated, NaN elements."""
+    """Return sum, sum of squares, minimum, maximum, zeros, non-finite, saturated, NaN elements."""
     finite = torch.nan_to_num(x, 0.0, 0.0, 0.0)
+    total: Cell = math.nan
     low: Cell = math.nan
     high: Cell = math.nan
     none: Cell = math.nan
     near: Cell = math.nan
     if extremes:
+        total = finite.sum()
         low = torch.nan_to_num(x, math.inf, math.inf, math.inf).amin()
         high = torch.nan_to_num(x, -math.inf, -math.inf, -math.inf).amax()
     if zeros:
@@ -50,7 +52,7 @@ def _cells(x: Tensor, extremes: bool, zeros: bool, ends: tuple[float, float] | N
         near = (x < ends[0] + margin).sum() + (x > ends[1] - margin).sum()
     bad = torch.linalg.vector_norm(x - finite, 0)
     sumsq = torch.linalg.vector_norm(finite).square()
-    return [sumsq, low, high, none, bad, near, torch.isnan(x).sum()]
+    return [total, sumsq, low, high, none, bad, near, torch.isnan(x).sum()]
 
 
 def _least(a: Cell, b: Cell) -> Cell:
@@ -61,7 +63,7 @@ def _largest(a: Cell, b: Cell) -> Cell:
     return torch.maximum(a, b) if isinstance(a, Tensor) else a
 
 
-_JOINED = (add, _least, _largest, add, add, add, add)
+_JOINED = (add, add, _least, _largest, add, add, add, add)
 """How two parts of a tensor give the cells of the whole."""
 
 

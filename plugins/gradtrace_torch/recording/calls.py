@@ -114,7 +114,7 @@ class Calls:
             if overwritten and module.hurries is False:
                 kept = [(m, o) for m, o in kept if o is not output]
             module.hurries = overwritten or bool(module.hurries)
-        rows = measure_together([output for _, output in kept], zeros=True)
+        rows = measure_together([output for _, output in kept])
         for (module, _), row in zip(kept, rows, strict=True):
             if row is not None:
                 self.page.rows.append((module.output_slot, row))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,14 +12,10 @@ from gradtrace.recording.observer import LARGE, Schedule
 from gradtrace.recording.sample import Series
 from gradtrace_torch.recording.ranks import local_of, spread_of
 from gradtrace_torch.recording.reductions import (
-    Numbers,
     histogram,
-    host_array,
     measure,
-    row_of,
     rows_of_move,
     scaled,
-    sum_of_squares,
 )
 
 __all__ = ["Parameter"]
@@ -39,8 +34,7 @@ class _Measured(NamedTuple):
         """Tell whether it was written to since, also through `.data`, which counts no version."""
         if self.tensor._version != self.version:
             return True
-        array = host_array(self.tensor.detach())
-        return array is not None and self.raw is not None and sum_of_squares(array) != self.raw[2]
+        return self.tensor.is_cpu and measure(self.tensor) != self.raw
 
 
 class Parameter:
@@ -57,9 +51,8 @@ class Parameter:
         self._gradient: _Measured | None = None
         self._value: tuple[int, Row] | None = None
         """The version of the value that was measured last."""
-        self._memory: tuple[int, Numbers | None] | None = None
-        self._copy: Tensor | Numbers | None = None
-        self._room: Numbers | None = None
+        self._copy: Tensor | None = None
+        self._room: Tensor | None = None
         """Memory for the next copy; a large one is given back where none is needed next."""
 
     def series(self, quantity: str) -> Series:
@@ -130,37 +123,24 @@ class Parameter:
         if value is None or not self._moves(value, schedule):
             self._room = None
             return
-        array = self._host(value)
-        if array is None:
-            self._copy = value.clone()
-            return
-        if self._room is None or self._room.shape != array.shape:
-            self._room = np.empty_like(array)
-        np.copyto(self._room, array)
-        self._copy = self._room
+        room = self._room
+        if room is None or room.shape != value.shape or room.dtype is not value.dtype:
+            room = self._room = torch.empty_like(value)
+        self._copy = room.copy_(value)
 
     def after(self, page: Page, schedule: Schedule) -> None:
         """Measure the value, and by how much it has moved since."""
         copy, self._copy = self._copy, None
         value = self.value()
-        if copy is None or value is None:
+        if copy is None or value is None or value.shape != copy.shape:
             self.measure_value(page, schedule)
             return
-        array = None if isinstance(copy, Tensor) else self._host(value)
-        if isinstance(copy, Tensor) or array is None or array.shape != copy.shape:
-            self.measure_value(page, schedule)
-            if not isinstance(copy, Tensor):
-                return  # it is held elsewhere now
-            moved = value.sub(copy)
-            row = measure(moved, extremes=True)
-        else:
-            known, row = rows_of_move(array, copy)
-            self._note_value(page, value, known, schedule)
-            moved = torch.from_numpy(copy)
+        known, row = rows_of_move(value, copy)
+        self._note_value(page, value, known, schedule)
         if row is not None:
             page.latest[self.slots["update"]] = row
         if schedule.histograms:
-            page.histograms[self.slots["update"]] = histogram(moved)
+            page.histograms[self.slots["update"]] = histogram(value.sub(copy))
 
     def measure_value(self, page: Page, schedule: Schedule) -> None:
         """Measure the value; a large one that nobody wrote to is known from a step before."""
@@ -169,10 +149,7 @@ class Parameter:
             return
         known = self._value
         if known is None or known[0] != value._version or self._moves(value, schedule):
-            array = self._host(value)
-            measured = (
-                measure(value, extremes=True) if array is None else row_of(array, extremes=True)
-            )
+            measured = measure(value, extremes=True)
         else:
             measured = known[1]
         self._note_value(page, value, measured, schedule)
@@ -183,13 +160,6 @@ class Parameter:
             page.latest[self.slots["value"]] = row
             if schedule.histograms:
                 page.histograms[self.slots["value"]] = histogram(value)
-
-    def _host(self, value: Tensor) -> Numbers | None:
-        """Return the memory of a plain value, which is the same from step to step."""
-        pointer = value.data_ptr() if value.is_cpu else 0
-        if self._memory is None or self._memory[0] != pointer:
-            self._memory = (pointer, host_array(value))
-        return self._memory[1]
 
     def settle(self, page: Page, schedule: Schedule) -> None:
         """Complete what is known of its gradient at the end of a step, and let go of it."""

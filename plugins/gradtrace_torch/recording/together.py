@@ -1,27 +1,19 @@
-"""Statistics of many small tensors, for which one reduction does the work of all."""
+"""Which tensors are small enough that one call measures many of them, later in the step."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from gradtrace.recording.ledger import Row
-from gradtrace_torch.recording.reductions import measure
+from gradtrace_torch.recording.reductions import rows_of_many
 
 __all__ = ["SMALL", "is_small", "measure_together"]
 
 SMALL = 4096
-"""Elements up to which a tensor is cheaper to copy than to reduce."""
-
-_MANY = 16
-"""Small tensors from which on it is cheaper to reduce them together."""
+"""Elements up to which a tensor is kept, to be measured with others."""
 
 _BYTES = 8 * SMALL
 """Bytes of memory up to which a tensor is kept: a small view may hold a large one."""
@@ -37,48 +29,19 @@ def is_small(tensor: Tensor) -> bool:
         and tensor.layout is torch.strided
         and not tensor._is_zerotensor()
         and not tensor.is_inference()
-        and (not tensor._is_view() or tensor.untyped_storage().nbytes() <= _BYTES)
+        and (not tensor._is_view() or _keeps_little(tensor))
     )
 
 
-def measure_together(tensors: Sequence[Tensor], *, zeros: bool = False) -> list[Row | None]:
+def _keeps_little(view: Tensor) -> bool:
+    return not view.is_neg() and view.untyped_storage().nbytes() <= _BYTES
+
+
+def measure_together(tensors: Sequence[Tensor]) -> list[Row]:
     """Return the statistics of each tensor, all of them small; see `measure`.
 
     >>> row, _ = measure_together([torch.tensor([3.0, -4.0]), torch.ones(9)])
     >>> row[:5]
-    (2.0, nan, 25.0, -4.0, 3.0)
+    (2.0, -1.0, 25.0, -4.0, 3.0)
     """
-    if len(tensors) < _MANY:
-        return [measure(tensor, extremes=True, zeros=zeros) for tensor in tensors]
-    rows = _together(tensors, zeros=zeros)
-    for place, row in enumerate(rows):
-        if row is None:  # not finite
-            rows[place] = measure(tensors[place], extremes=True, zeros=zeros)
-    return rows
-
-
-def _together(tensors: Sequence[Tensor], *, zeros: bool) -> list[Row | None]:
-    x = torch.cat([t if t.dim() == 1 else t.reshape(-1) for t in tensors]).numpy(force=True)
-    sizes = tuple([tensor.numel() for tensor in tensors])
-    starts = _starts(sizes)
-    wide = x.astype(np.float64)
-    sums = np.add.reduceat(wide * wide, starts).tolist()
-    low = np.minimum.reduceat(x, starts).tolist()
-    high = np.maximum.reduceat(x, starts).tolist()
-    none = (
-        np.add.reduceat((x == 0).view(np.int8), starts, dtype=np.float64).tolist()
-        if zeros
-        else None
-    )
-    nan = math.nan
-    return [
-        (float(size), nan, sumsq, low[i], high[i], nan if none is None else none[i], 0.0, nan, 0.0)
-        if math.isfinite(sumsq)
-        else None
-        for i, (size, sumsq) in enumerate(zip(sizes, sums, strict=True))
-    ]
-
-
-@lru_cache(maxsize=64)
-def _starts(sizes: tuple[int, ...]) -> npt.NDArray[Any]:
-    return np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    return rows_of_many([each if each.is_contiguous() else each.contiguous() for each in tensors])

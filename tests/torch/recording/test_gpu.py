@@ -67,13 +67,12 @@ def test_numbers_are_those_of_the_cpu(tmp_path: Path, poison: bool) -> None:
         for statistic in STATISTICS:
             expected = here.matrix(quantity, statistic)
             found = there.matrix(quantity, statistic)
-            assert found.nodes == expected.nodes
-            known = ~np.isnan(expected.values)  # what the host leaves out may be there
-            np.testing.assert_allclose(
-                found.values[known], expected.values[known], rtol=1e-7, atol=1e-12
-            )
+            # what would cost a further pass on a device is left out there
+            here_too = expected.values[:, [expected.nodes.index(node) for node in found.nodes]]
+            known = ~np.isnan(here_too) & ~np.isnan(found.values)
+            np.testing.assert_allclose(found.values[known], here_too[known], rtol=1e-7, atol=1e-12)
             compared += known.sum()
-    assert compared > 500
+    assert compared > 700
     for node, quantity in (("0.weight", "gradient"), ("3.bias", "update"), ("5.weight", "value")):
         found, expected = (run.histograms(node, quantity).counts for run in (there, here))
         assert expected.sum() > 0
