@@ -3,40 +3,29 @@
 from __future__ import annotations
 
 import itertools
-import opcode
 import operator
 import sys
 from collections.abc import Callable, Iterator
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gradtrace_numpy.backward import backward
-from gradtrace_numpy.errors import InPlaceError, LeavesTraceError, NoDerivativeError
+from gradtrace_numpy.dispatch import FREE, WRITING, call, functions, lookup, overwrites, spelled
+from gradtrace_numpy.errors import InPlaceError, LeavesTraceError
+from gradtrace_numpy.leaving import leaves_unseen
 from gradtrace_numpy.listening import followers
 from gradtrace_numpy.operators import Operators
 
 if TYPE_CHECKING:
     from gradtrace_numpy.calls import Call
 
-__all__ = ["Array", "NDArray", "functions", "plain"]
+__all__ = ["Array", "NDArray", "plain"]
 
 NDArray = npt.NDArray[Any]
 
-functions: dict[Callable[..., Any], Callable[..., Any]] = {}
-"""What takes the place of each function of NumPy where an operand is an `Array`."""
-
 _serials = itertools.count()
-
-_FREE = frozenset({
-    np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.full_like,
-    np.allclose, np.array_equal, np.array_equiv, np.may_share_memory, np.shares_memory,
-    np.result_type, np.can_cast, np.iscomplexobj, np.isrealobj,
-    np.array_repr, np.array_str, np.array2string,
-})  # fmt: skip
-"""Functions that tell something of their operands, and through which no value flows."""
 
 
 class Array(Operators):
@@ -77,7 +66,7 @@ class Array(Operators):
 
     @property
     def data(self) -> NDArray:
-        """The ndarray inside, read-only. A new one of the same shape may be put in its place."""
+        """The ndarray inside, read-only: a step is x.data = x.data - step, not x.data -= step."""
         return self._data
 
     @data.setter
@@ -147,31 +136,37 @@ class Array(Operators):
     # -- NumPy's protocols ---------------------------------------------------------------
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        name = spelled(ufunc)
         if any(out is not None for out in kwargs.pop("out", ())):
-            raise InPlaceError(
-                f"np.{ufunc.__name__}(…, out=…) would overwrite elements that the backward pass "
-                "may need; leave out= away and use what is returned"
-            )
+            raise overwrites(f"{name}(…, out=…), or an operator such as out += x,")
+        if method == "at":
+            raise overwrites(f"{name}.at")
         if method == "__call__":
-            return _lookup(ufunc, ufunc.__name__)(*inputs, **kwargs)
+            return lookup(ufunc, name)(*inputs, **kwargs)
         if method == "outer":
             left, right = inputs
             return ufunc(np.reshape(left, np.shape(left) + (1,) * np.ndim(right)), right, **kwargs)
-        return _lookup(getattr(ufunc, method), f"{ufunc.__name__}.{method}")(*inputs, **kwargs)
+        return call(lookup(getattr(ufunc, method), f"{name}.{method}"), name, inputs, kwargs)
 
     def __array_function__(
         self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any
     ) -> Any:
-        if function in _FREE:
+        name = spelled(function)
+        if kwargs.pop("out", None) is not None:
+            raise overwrites(f"{name}(…, out=…)")
+        if function in WRITING:
+            raise overwrites(name)
+        if function in FREE:
             return function(*plain(args), **plain(kwargs))
-        return _lookup(function, function.__name__)(*args, **kwargs)
+        return call(lookup(function, name), name, args, kwargs)
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise self._drops_out("a function asked for a plain ndarray")
 
     def _drops_out(self, why: str) -> LeavesTraceError:
+        lost = ", and its gradient with it" if self.differentiable else ""
         return LeavesTraceError(
-            f"{self.label} would drop out of the trace here, and its gradient with it: {why}. Use "
+            f"{self.label} would drop out of the trace here{lost}: {why}. Use "
             "NumPy functions on the array itself (np.stack to put several into one), or x.data "
             "where the trace is meant to end"
         )
@@ -181,8 +176,8 @@ class Array(Operators):
     def __getitem__(self, key: Any) -> Any:
         return functions[operator.getitem](self, key)
 
-    def astype(self, dtype: npt.DTypeLike) -> Any:
-        """Return the array with its elements in another type."""
+    def astype(self, dtype: npt.DTypeLike, *, copy: bool = True) -> Any:
+        """Return the array with its elements in another type; `copy` makes no difference."""
         return functions[np.ndarray.astype](self, dtype=np.dtype(dtype))
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -203,8 +198,8 @@ class Array(Operators):
         return bool(self._data)
 
     def __float__(self) -> float:
-        if self.differentiable and _is_stored(sys._getframe(1)):
-            raise self._drops_out("it is written to an element of an ndarray")
+        if self.differentiable and (why := leaves_unseen(sys._getframe(1))):
+            raise self._drops_out(why)
         return float(self._data)
 
     def __int__(self) -> int:
@@ -212,6 +207,14 @@ class Array(Operators):
 
     def __index__(self) -> int:
         return operator.index(self._data)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or not hasattr(np.ndarray, name):
+            raise AttributeError(f"an Array has no attribute {name!r}")
+        raise AttributeError(
+            f"an ndarray has {name!r}, an Array has not; use a function of NumPy that has a rule "
+            f"in gradtrace_numpy, or x.data.{name} where the trace is meant to end"
+        )
 
     def __format__(self, spec: str) -> str:
         return format(self._data if self.ndim else self._data.item(), spec)
@@ -240,18 +243,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: plain(each) for key, each in value.items()}
     return value
-
-
-def _lookup(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    found = functions.get(function)
-    if found is None:
-        raise NoDerivativeError(
-            f"np.{name} has no rule in gradtrace_numpy; write it in functions that have one, "
-            f"add it with @gradtrace_numpy.primitive, or use it on x.data outside the trace"
-        )
-    return found
-
-
-def _is_stored(frame: FrameType) -> bool:
-    """Tell whether `x[key] = value` is what runs: then an ndarray asks for the float."""
-    return frame.f_code.co_code[frame.f_lasti] == opcode.opmap["STORE_SUBSCR"]
