@@ -99,7 +99,11 @@ def run(output: Path, console: Console) -> dict[str, Any]:
     what = "central differences, for all four"
     story.agree(what, joined(differences), joined(found.values()), tolerance=1e-6)
     story.chain_rule(graph)
-    story.figure(graph, title="Four activations of the same eight numbers")
+    story.figure(
+        graph,
+        title="Four activations of the same eight numbers",
+        show=["shapes", "values", "upstream_gradients", "gains"],
+    )
     return {**story.facts, "slopes": {name: each.tolist() for name, each in found.items()}}
 
 
