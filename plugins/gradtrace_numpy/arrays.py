@@ -42,7 +42,16 @@ class Array(Operators):
     array([2., 4., 6.])
     """
 
-    __slots__ = ("__weakref__", "_data", "call", "differentiable", "grad", "kind", "name", "serial")
+    __slots__ = (
+        "__weakref__",
+        "_elements",
+        "call",
+        "differentiable",
+        "grad",
+        "kind",
+        "name",
+        "serial",
+    )
 
     def __init__(
         self,
@@ -60,30 +69,30 @@ class Array(Operators):
         self.name = name
         self.serial = next(_serials)
         data.flags.writeable = False
-        self._data = data
+        self._elements = data
 
     # -- what it holds -------------------------------------------------------------------
 
     @property
     def data(self) -> NDArray:
         """The ndarray inside, read-only: a step is x.data = x.data - step, not x.data -= step."""
-        return self._data
+        return self._elements
 
     @data.setter
     def data(self, new: npt.ArrayLike) -> None:
-        elements = np.array(new, dtype=self._data.dtype)
-        if elements.shape != self._data.shape:
+        elements = np.array(new, dtype=self._elements.dtype)
+        if elements.shape != self._elements.shape:
             raise InPlaceError(
                 f"{self.label} cannot take elements of shape {elements.shape}; "
-                f"it keeps its shape {self._data.shape}"
+                f"it keeps its shape {self._elements.shape}"
             )
         elements.flags.writeable = False
-        self._data = elements
+        self._elements = elements
 
-    shape: Any = property(lambda self: self._data.shape)
-    dtype: Any = property(lambda self: self._data.dtype)
-    ndim: Any = property(lambda self: self._data.ndim)
-    size: Any = property(lambda self: self._data.size)
+    shape: Any = property(lambda self: self._elements.shape)
+    dtype: Any = property(lambda self: self._elements.dtype)
+    ndim: Any = property(lambda self: self._elements.ndim)
+    size: Any = property(lambda self: self._elements.size)
 
     @property
     def label(self) -> str:
@@ -92,19 +101,19 @@ class Array(Operators):
 
     def numpy(self) -> NDArray:
         """Return a copy of the elements, outside the trace."""
-        return self._data.copy()
+        return self._elements.copy()
 
     def detach(self) -> Array:
         """Return an array of the same elements through which no gradient flows."""
-        return Array(self._data, differentiable=False, kind="constant", name=self.name)
+        return Array(self._elements, differentiable=False, kind="constant", name=self.name)
 
     def item(self, *index: int) -> Any:
         """Return one element as a Python number."""
-        return self._data.item(*index)
+        return self._elements.item(*index)
 
     def tolist(self) -> Any:
         """Return the elements in nested lists of Python numbers."""
-        return self._data.tolist()
+        return self._elements.tolist()
 
     # -- gradients -----------------------------------------------------------------------
 
@@ -131,7 +140,7 @@ class Array(Operators):
             each.accumulated()
 
     def __reduce__(self) -> Any:
-        return _leaf, (self._data.copy(), self.differentiable, self.kind, self.name)
+        return _leaf, (self._elements.copy(), self.differentiable, self.kind, self.name)
 
     # -- NumPy's protocols ---------------------------------------------------------------
 
@@ -192,21 +201,21 @@ class Array(Operators):
         return (self[index] for index in range(len(self)))
 
     def __len__(self) -> int:
-        return len(self._data)
+        return len(self._elements)
 
     def __bool__(self) -> bool:
-        return bool(self._data)
+        return bool(self._elements)
 
     def __float__(self) -> float:
         if self.differentiable and (why := leaves_unseen(sys._getframe(1))):
             raise self._drops_out(why)
-        return float(self._data)
+        return float(self._elements)
 
     def __int__(self) -> int:
-        return int(self._data)
+        return int(self._elements)
 
     def __index__(self) -> int:
-        return operator.index(self._data)
+        return operator.index(self._elements)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or not hasattr(np.ndarray, name):
@@ -217,10 +226,10 @@ class Array(Operators):
         )
 
     def __format__(self, spec: str) -> str:
-        return format(self._data if self.ndim else self._data.item(), spec)
+        return format(self._elements if self.ndim else self._elements.item(), spec)
 
     def __repr__(self) -> str:
-        shown = np.array2string(self._data, separator=", ", prefix="Array(", threshold=20)
+        shown = np.array2string(self._elements, separator=", ", prefix="Array(", threshold=20)
         named = f", name={self.name!r}" if self.name else ""
         return (
             f"Array({shown}{named}, op={self.call.primitive.name!r})"

@@ -117,6 +117,11 @@ def _gradients(
     """Return the gradient of every operand, with the weights of the results."""
     arrays = [array(x, name=name) for x, name in zip(inputs, names, strict=True)]
     result = f(*arrays)
+    if isinstance(result, tuple | list):
+        raise OptionError(
+            f"the function returns {len(result)} results, and one is checked at a time; return "
+            "one of them, or np.concatenate of all"
+        )
     shape = np.shape(result)
     weights = np.random.default_rng(0).standard_normal(shape) if shape else np.ones(())
     if not isinstance(result, Array) or not result.differentiable:

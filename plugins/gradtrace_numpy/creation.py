@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from gradtrace.errors import OptionError, require_choice
 from gradtrace_numpy.arrays import Array, plain
-from gradtrace_numpy.backward import backward
+from gradtrace_numpy.backward import backward, why_not
 from gradtrace_numpy.errors import BackwardError
 
 __all__ = ["array", "gradients", "parameter"]
@@ -84,6 +84,9 @@ def gradients(
             f"the output is {type(output).__name__}, no Array: it was not made from arrays, or it "
             "has dropped out of the trace; compute it from arrays with functions of NumPy"
         )
+    for each in inputs:
+        if not each.differentiable:
+            raise BackwardError(why_not(each))
     found = backward([(output, seed)], keep_graph=keep_graph, create_graph=create_graph)
     held = {each.serial: gradient for each, gradient in found}
     zero = (np.zeros(each.shape, each.dtype) for each in inputs)

@@ -195,24 +195,26 @@ def avg_pool2d(x: Any, kernel: Pair, *, stride: Pair | None = None, padding: Pai
 def attention(query: Any, key: Any, value: Any, mask: Any = None) -> Any:
     """Return softmax(query · keyᵀ / √d) · value; where a boolean `mask` is false, no attention.
 
-    A mask of floats, 0 or −∞ as a rule, is added to the scores.
+    A query that sees nothing gets 0. A mask of floats, 0 or −∞ as a rule, is added to the scores.
     """
     scores = query @ np.swapaxes(key, -1, -2) / math.sqrt(np.shape(query)[-1])
-    if mask is not None:
-        scores = _masked(scores, mask)
-    return softmax(scores) @ value
+    return (softmax(scores) if mask is None else _shares(scores, mask)) @ value
 
 
-def _masked(scores: Any, mask: Any) -> Any:
+def _shares(scores: Any, mask: Any) -> Any:
+    """Return the softmax of the scores that a mask leaves."""
     elements = np.asarray(plain(mask))
     if elements.dtype == bool:
-        return np.where(mask, scores, -np.inf)
+        sees = elements.any(axis=-1, keepdims=True)
+        if sees.all():
+            return softmax(np.where(mask, scores, -np.inf))
+        return np.where(sees, softmax(np.where(mask | ~sees, scores, -np.inf)), 0.0)
     if elements.dtype.kind != "f" or (np.isin(elements, (0, 1)).all() and elements.any()):
         raise OptionError(
             "a mask is boolean, true where attention is allowed, or holds floats that are added to "
             "the scores; this one holds zeros and ones: pass mask == 1"
         )
-    return scores + mask
+    return softmax(scores + mask)
 
 
 def rnn_cell(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None) -> Any:

@@ -195,10 +195,20 @@ CASES: dict[str, tuple[type[Exception], str, Callable[[], Any]]] = {
         "the output is float, no Array",
         lambda: gn.gradients(float(np.sum(x())), [x()]),
     ),
+    "gradients by integers": (
+        gn.BackwardError,
+        "steps of shape (2,) holds int64: integers and booleans have no gradient",
+        lambda: gn.gradients(np.sum(x()), [gn.array([1, 2], name="steps")]),
+    ),
     "gradients by no list": (
         OptionError,
         "gradients takes a list of inputs: gradients(output, [x])",
         lambda: gn.gradients(np.sum(x()), x()),
+    ),
+    "a check of several results": (
+        OptionError,
+        "the function returns 2 results, and one is checked at a time; return one of them",
+        lambda: gn.check_gradient(lambda x: np.split(x, 2), [1.0, 2.0]),
     ),
     "a check of integers": (
         OptionError,

@@ -88,6 +88,11 @@ CASES: dict[str, tuple[type[Exception], str, Callable[[], Any]]] = {
         lambda: np.array([gn.array([1.0]), gn.array([2.0])]),
     ),
     "a row stored in an ndarray": (gn.LeavesTraceError, "would drop out of the trace", store_row),
+    "a masked array": (
+        gn.LeavesTraceError,
+        "x of shape (2, 3) would drop out of the trace here",
+        lambda: np.ma.masked_array(np.ones((2, 3)), False) * x(),
+    ),
     "np.asarray of what has no gradient": (
         gn.LeavesTraceError,
         "steps of shape (2,) would drop out of the trace here: a function asked for a plain",
