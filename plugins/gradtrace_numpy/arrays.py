@@ -68,8 +68,8 @@ class Array(Operators):
         self.kind = kind
         self.name = name
         self.serial = next(_serials)
-        data.flags.writeable = False
-        self._elements = data
+        self._elements = data.view()  # whose flag is ours; the ndarray may be somebody else's
+        self._elements.flags.writeable = False
 
     # -- what it holds -------------------------------------------------------------------
 

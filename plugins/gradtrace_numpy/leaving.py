@@ -11,6 +11,9 @@ from typing import Any
 
 __all__ = ["leaves_unseen"]
 
+_TELLING = frozenset({"isnan", "isinf", "isfinite", "isclose", "floor", "ceil", "trunc"})
+"""Functions of `math` through which no gradient would flow."""
+
 
 def leaves_unseen(frame: FrameType) -> str | None:
     """Return why the number that is asked for in `frame` would be missed, None where it would not.
@@ -21,9 +24,9 @@ def leaves_unseen(frame: FrameType) -> str | None:
     if frame.f_code.co_code[frame.f_lasti] == opcode.opmap["STORE_SUBSCR"]:
         return "it is written to an element of an ndarray"
     called = _called(frame)
-    library = str(getattr(called, "__module__", ""))
-    if library in ("math", "numpy"):
-        return f"{library}.{called.__name__} takes and returns plain numbers"
+    library, name = (str(getattr(called, each, "")) for each in ("__module__", "__name__"))
+    if library in ("math", "numpy") and name not in _TELLING:
+        return f"{library}.{name} takes and returns plain numbers"
     return None
 
 

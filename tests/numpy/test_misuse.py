@@ -130,6 +130,11 @@ CASES: dict[str, tuple[type[Exception], str, Callable[[], Any]]] = {
         "sum(…, dtype=…) has no rule in gradtrace_numpy; it takes a, axis, keepdims",
         lambda: np.sum(x(), dtype=np.float32),
     ),
+    "parts that overlap": (
+        gn.ShapeError,
+        "indices are in order: each element is in one part, not as in [2, 1]",
+        lambda: np.split(x(), [2, 1], axis=1),
+    ),
     "too many arguments": (
         gn.NoDerivativeError,
         "sum(…, more arguments) has no rule in gradtrace_numpy; it takes a, axis, keepdims",

@@ -34,7 +34,13 @@ def _own_layer(u: Any, y: Any, *arrays: Any, position: int, axis: int = 0) -> An
 
 
 def _split(ary: Any, *, indices_or_sections: Any, axis: int = 0) -> Any:
-    return tuple(np.array_split(ary, indices_or_sections, axis))
+    parts = np.array_split(ary, indices_or_sections, axis)
+    if sum(part.shape[axis] for part in parts) != np.shape(ary)[axis]:
+        raise ValueError(
+            f"indices are in order: each element is in one part, not as in "
+            f"{indices_or_sections}; take parts that overlap by slices"
+        )
+    return tuple(parts)
 
 
 def _put_together(u: Any, y: Any, ary: Any, *, indices_or_sections: Any, axis: int = 0) -> Any:
