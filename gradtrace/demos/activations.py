@@ -72,7 +72,7 @@ def run(output: Path, console: Console) -> dict[str, Any]:
     )
     story.part("As curves, from x = −4 to x = 4")
     story.say("Each f over its own range; every f′ over the same, from 0 to 1:")
-    grid = np.linspace(-4, 4, 65)
+    grid = np.linspace(-4, 4, 57)
     for name, row in ACTIVATIONS.items():
         values, slope = curve(row.function(grid)), curve(row.slope(grid), low=0.0, high=1.0)
         story.code(f"{name:10}  f   {values}\n{'':10}  f′  {slope}")
@@ -99,7 +99,11 @@ def run(output: Path, console: Console) -> dict[str, Any]:
     what = "central differences, for all four"
     story.agree(what, joined(differences), joined(found.values()), tolerance=1e-6)
     story.chain_rule(graph)
-    story.figure(graph, title="Four activations of the same eight numbers")
+    story.figure(
+        graph,
+        title="Four activations of the same eight numbers",
+        show=["shapes", "values", "upstream_gradients", "gains"],
+    )
     return {**story.facts, "slopes": {name: each.tolist() for name, each in found.items()}}
 
 

@@ -20,13 +20,13 @@ __all__ = ["right", "run", "wrong"]
 SIZES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8, 1e-10, 1e-12)
 
 
-@gn.primitive(lambda upstream, y, x: upstream / (1 + np.abs(x)) ** 2, name="softsign")
+@gn.primitive(lambda u, y, x: u / (1 + np.abs(x)) ** 2, name="softsign")
 def right(x: Any) -> Any:
     """Return x / (1 + |x|)."""
     return x / (1 + np.abs(x))
 
 
-@gn.primitive(lambda upstream, y, x: upstream / (1 + np.abs(x)), name="softsign")
+@gn.primitive(lambda u, y, x: u / (1 + np.abs(x)), name="softsign")
 def wrong(x: Any) -> Any:
     """Return the same; but its derivative has lost a square."""
     return x / (1 + np.abs(x))
@@ -45,7 +45,10 @@ def run(output: Path, console: Console) -> dict[str, Any]:
         "only worse. The definition of a derivative is the judge:"
     )
     story.derive(("f′(x)", "(f(x + h) − f(x − h)) / 2h + error of order h²"))
-    story.say("Here is softsign(x) = x / (1 + |x|), once with its derivative and once with a slip:")
+    story.say(
+        "Here is softsign(x) = x / (1 + |x|), once with its derivative, by which the upstream "
+        "gradient u is multiplied, and once with a slip:"
+    )
     for operation in (right, wrong):
         source = inspect.getsource(operation.forward)
         story.code(source.splitlines()[0])
@@ -58,7 +61,8 @@ def run(output: Path, console: Console) -> dict[str, Any]:
     story.part("What check_gradient says of a loss that uses them")
     for name, check in checks.items():
         story.verdict(check.ok, name)
-        story.code(str(check))
+        for each in check.operands:
+            story.say(str(each))
     story.part("How large the step has to be")
     story.say("f(x) = e^(sin x) at x = 1, whose derivative is known. Errors by the size of h:")
     errors = {h: step_errors(h) for h in SIZES}

@@ -61,9 +61,9 @@ def run(output: Path, console: Console) -> dict[str, Any]:
     story.code(
         f"{matrix(first.jacobian)}\n\n{matrix(first.downstream)}   downstream, their product"
     )
-    story.part("All steps")
+    story.part("All steps, from a result back to its operand")
     story.table(
-        ("result", "back to operand", "‖upstream‖", "‖local derivative‖", "gain", "‖downstream‖"),
+        ("result", "operand", "‖upstream‖", "‖local‖", "gain", "‖downstream‖"),
         [
             (
                 step.result,

@@ -41,6 +41,7 @@ def run(output: Path, console: Console) -> dict[str, Any]:
     story.part("Checked")
     for mistake, reveals in found.items():
         story.verdict(bool(reveals), f"{mistake}: revealed")
+    story.figure(handed_in()[0], title="A mistake between exp and x")
     return {**story.facts, "found": found}
 
 
@@ -51,8 +52,8 @@ def forgotten_intermediate(story: Story) -> str:
         "For y = σ(x)² somebody writes dy/dx = 2σ(x). The square is not of x but of σ(x), whose "
         "own slope σ(x)(1 − σ(x)) is missing. Central differences see it:"
     )
-    story.code("gn.check_gradient(squared_sigmoid, x)")
-    check = gn.check_gradient(squared_sigmoid, POINT, raises=False)
+    story.code("gn.check_gradient(lambda x: np.sum(squared_sigmoid(x)), x)")
+    check = gn.check_gradient(lambda x: np.sum(squared_sigmoid(x)), POINT, raises=False)
     story.verdict(check.ok, str(check))
     x = gn.array(POINT, name="x")
     with gradtrace.trace(keep="all", derivatives="exact") as graph:
@@ -117,22 +118,25 @@ def mixed_up(story: Story) -> str:
         "upstream × local derivative. Here the exercise L = Σ exp(x)² was done by hand, and for "
         "exp the upstream gradient was passed on as it came. graph.check() goes from node to node:"
     )
+    exercise, graph = handed_in()
+    check = exercise.check()
+    for each in check.failed:
+        story.verdict(False, f"{each.node}: {each.reason}")
+    story.say("The engine's own graph of it holds:")
+    story.chain_rule(graph)
+    return "; ".join(str(each.reason) for each in check.failed)
+
+
+def handed_in() -> tuple[gradtrace.Graph, gradtrace.Graph]:
+    """Return the graph of the exercise as it was handed in, and that of the engine."""
     x = gn.array(POINT, name="x")
     with gradtrace.trace(keep="all", derivatives="exact") as graph:
         np.sum(np.square(np.exp(x))).backward()
     draft = nx.MultiDiGraph(graph)
     upstream = draft.nodes["exp"]["upstream_gradient"]
     draft.edges["x", "exp", 0]["downstream_gradient"] = upstream
-    handed_in = gradtrace.Graph.from_records(
-        draft.graph, list(draft.nodes(data=True)), list(draft.edges(keys=True, data=True))
-    )
-    check = handed_in.check()
-    for each in check.failed:
-        story.verdict(False, f"{each.node}: {each.reason}")
-    story.say("The engine's own graph of it holds:")
-    story.chain_rule(graph)
-    story.figure(handed_in, title="An exercise with a mistake between exp and x")
-    return "; ".join(str(each.reason) for each in check.failed)
+    nodes, edges = list(draft.nodes(data=True)), list(draft.edges(keys=True, data=True))
+    return gradtrace.Graph.from_records(draft.graph, nodes, edges), graph
 
 
 def raised(program: Callable[[], Any]) -> str:

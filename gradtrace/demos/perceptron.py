@@ -58,8 +58,10 @@ def by_hand(p: dict[str, Any], x: Any, target: Any) -> dict[str, Any]:
     error2 = (error3 @ p["W3"].T) * (a2 > 0)
     error1 = (error2 @ p["W2"].T) * (1 - h1**2)
     return {
-        "W3": h2.T @ error3, "b3": error3.sum(axis=0), "h2": error3 @ p["W3"].T,
-        "W2": h1.T @ error2, "b2": error2.sum(axis=0), "h1": error2 @ p["W2"].T,
+        "W3": h2.T @ error3, "b3": error3.sum(axis=0),
+        "h2": error3 @ p["W3"].T,
+        "W2": h1.T @ error2, "b2": error2.sum(axis=0),
+        "h1": error2 @ p["W2"].T,
         "W1": x.T @ error1, "b1": error1.sum(axis=0),
     }
 # fmt: on
@@ -72,7 +74,7 @@ def run(output: Path, console: Console) -> dict[str, Any]:
         f"A perceptron of three layers ({' → '.join(map(str, SIZES))}; tanh, ReLU, softmax) sees "
         f"{SAMPLES} samples. This is all of backpropagation, written out for it:"
     )
-    story.code(inspect.getsource(by_hand))
+    story.code(inspect.getsource(by_hand).rstrip())
     p, (x, target) = parameters(), samples()
     written = by_hand(p, x, target)
     graph, loss = trace(p, x, target)

@@ -12,6 +12,7 @@ import gradtrace
 import gradtrace_numpy as gn
 from gradtrace.demos.convolution import correlate
 from gradtrace.demos.story import Story, joined, matrix, slopes
+from gradtrace.render.numbers import number
 
 __all__ = ["run", "swish"]
 
@@ -71,7 +72,7 @@ def two_layers(story: Story) -> None:
 
 
 @gn.primitive(
-    lambda upstream, y, x: upstream * (y + (1 - y) / (1 + np.exp(-x))),
+    lambda u, y, x: u * (y + (1 - y) / (1 + np.exp(-x))),
     formulas=["1 / (1 + exp(-x)) + x * exp(-x) / (1 + exp(-x))**2"],
 )
 def swish(x: Any) -> Any:
@@ -88,7 +89,7 @@ def custom_activation(story: Story) -> None:
         ("swish′", "σ + x · σ(1 − σ)", "σ + swish · (1 − σ)", "swish + σ · (1 − swish)"),
     )
     story.code(
-        "@gn.primitive(lambda upstream, y, x: upstream * (y + (1 - y) / (1 + np.exp(-x))))\n"
+        "@gn.primitive(lambda u, y, x: u * (y + (1 - y) / (1 + np.exp(-x))))\n"
         "def swish(x):\n"
         "    return x / (1 + np.exp(-x))"
     )
@@ -120,7 +121,7 @@ def mini_network(story: Story) -> None:
         "and the kernel's gradient is the correlation of the image with what is left:"
     )
     story.derive(
-        ("y, ∂L/∂y", f"{y:.4f}, {y - T:.4f}"),
+        ("y, ∂L/∂y", f"{number(y)}, {number(y - T)}"),
         ("∂L/∂a", "∂L/∂y · 3 · 1/9 where a > 0"),
         ("∂L/∂K", "X ⋆ ∂L/∂a"),
     )

@@ -93,8 +93,9 @@ def run(output: Path, console: Console) -> dict[str, Any]:
 def trace(n: dict[str, Any], steps: int = STEPS) -> tuple[gradtrace.Graph, Any]:
     """Return the graph of one pass, with the gradient of W."""
     w, u = (gn.parameter(n[name], name=name) for name in ("W", "U"))
+    x = [gn.array(each, name=f"x{t}", differentiable=False) for t, each in enumerate(n["x"], 1)]
     with gradtrace.trace(keep="all", derivatives="exact") as graph:
-        loss_of(w, u, n["x"], n["target"], steps).backward()
+        loss_of(w, u, x, n["target"], steps).backward()
     return graph, w.grad
 
 

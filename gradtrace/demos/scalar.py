@@ -18,6 +18,7 @@ from gradtrace.render.numbers import number
 __all__ = ["run"]
 
 X, T = 1.5, 1.0
+SUBSCRIPTS = str.maketrans("12", "₁₂")
 PARAMETERS = {"w1": 0.6, "b1": -0.2, "w2": -1.1, "b2": 0.3}
 
 
@@ -69,7 +70,10 @@ def run(output: Path, console: Console) -> dict[str, Any]:
     factors = {name: path_factors(graph, name) for name in PARAMETERS}
     products = {name: math.prod(each) for name, each in factors.items()}
     story.derive(
-        *((f"∂L/∂{n}", product(*each), number(products[n])) for n, each in factors.items())
+        *(
+            (f"∂L/∂{n.translate(SUBSCRIPTS)}", product(*each), number(products[n]))
+            for n, each in factors.items()
+        )
     )
     story.part("Checked")
     found, names = [gradients[name] for name in PARAMETERS], list(PARAMETERS)

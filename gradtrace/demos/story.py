@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,8 @@ class Story:
         grid = Table.grid(padding=(0, 2, 0, 0))
         for line in lines:
             head, *steps = line
-            grid.add_row(Text(head, style="bold"), *(Text(f"= {step}") for step in steps))
+            signed = (re.sub(r"(?<![\w])-(?=\d)", "−", step) for step in steps)
+            grid.add_row(Text(head, style="bold"), *(Text(f"= {step}") for step in signed))
         self._show(grid, indent=4)
 
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -73,10 +75,10 @@ class Story:
 
     def graph(self, graph: gradtrace.Graph) -> None:
         """Print a graph as text."""
-        self._show(Text(str(graph)))
+        self._show(Text(str(graph)), indent=0)
 
     def code(self, text: str) -> None:
-        """Print lines of Python, or of numbers."""
+        """Print lines of Python, or of numbers, up to 76 characters long."""
         self._show(Syntax(text, "python", background_color="default", word_wrap=True), indent=4)
 
     def agree(

@@ -47,9 +47,19 @@ def arranged(sheet: Sheet, *, gaps: Size, tall: Iterable[int]) -> Placed:
     return placed
 
 
-def _laid_out(sheet: Sheet, gaps: Size, tall: frozenset[int], aside: frozenset[int]) -> Placed:
-    """Return the layout without detours and frames, its rows moved together."""
-    leaves = _leaves_beside(sheet)
+def _laid_out(
+    sheet: Sheet,
+    gaps: Size,
+    tall: frozenset[int],
+    aside: frozenset[int],
+    apart: frozenset[str] = frozenset(),
+) -> Placed:
+    """Return the layout without detours and frames, its rows moved together.
+
+    Leaves that another box keeps from their call stand apart from it in a second layout, and
+    all leaves do in a third.
+    """
+    leaves = _leaves_beside(sheet, apart)
     sizes = dict(sheet.boxes)
     for leaf, (_, index) in leaves.items():
         wide, high = sizes[leaf]
@@ -66,7 +76,15 @@ def _laid_out(sheet: Sheet, gaps: Size, tall: frozenset[int], aside: frozenset[i
         number, (wide, high) = sheet.label(index)
         if number in tall and index not in level and not sheet.sideways:
             between[index] = wide + 6, high
-    placed = place(sheet.figure, sizes, between, sheet.titles, gaps=gaps, without=aside)
+    placed = place(
+        sheet.figure, sizes, between, sheet.titles, gaps=gaps, without=aside, apart=apart
+    )
+    barred = frozenset(
+        leaf for leaf, (call, _) in leaves.items() if _is_barred(sheet, placed, leaf, call)
+    )
+    if barred:
+        again = frozenset(leaves) | apart if apart else barred
+        return _laid_out(sheet, gaps, tall, aside, again)
     placed.labels = {sheet.label(index)[0]: at for index, at in placed.labels.items()}
     for leaf, (call, index) in leaves.items():
         _spread(sheet, placed, leaf, call, index, _length(sheet, index) - gaps[0])
@@ -74,10 +92,23 @@ def _laid_out(sheet: Sheet, gaps: Size, tall: frozenset[int], aside: frozenset[i
     return placed
 
 
-def _leaves_beside(sheet: Sheet) -> Beside:
+def _is_barred(sheet: Sheet, placed: Placed, leaf: str, call: str) -> bool:
+    """Tell whether a box stands between a leaf and the call beside it."""
+    across = 1 if sheet.sideways else 0
+    at, goal = placed.nodes[leaf], placed.nodes[call]
+    near, far = sorted((at[across], goal[across]))
+    return any(
+        near < point[across] < far
+        and abs(point[1 - across] - goal[1 - across]) < sheet.boxes[name][1 - across] / 2
+        for name, point in placed.nodes.items()
+    )
+
+
+def _leaves_beside(sheet: Sheet, apart: frozenset[str]) -> Beside:
     """Return which leaves stand beside their call."""
     edges = ordering(sheet.figure)
-    beside = Ranks.of(replace(sheet.figure, edges=tuple(edges.values()))).beside
+    figure = replace(sheet.figure, edges=tuple(edges.values()))
+    beside = Ranks.of(figure, apart=apart).beside
     pairs = {(leaf, call) for call, leaves in beside.items() for leaf in leaves}
     return {
         edge.tail: (edge.head, index)

@@ -33,9 +33,9 @@ class Ranks:
     spans: tuple[int, ...]
 
     @classmethod
-    def of(cls, figure: Figure) -> Ranks:
-        """Return the ranks of `figure`."""
-        leaves = _own_leaves(figure)
+    def of(cls, figure: Figure, *, apart: frozenset[str] = frozenset()) -> Ranks:
+        """Return the ranks of `figure`, whose leaves `apart` stand above their call."""
+        leaves = _own_leaves(figure) - apart
         operands: dict[str, list[str]] = defaultdict(list)
         for edge in figure.edges:
             operands[edge.head].append(edge.tail)

@@ -41,12 +41,15 @@ def place(
     *,
     gaps: Size,
     without: frozenset[int] = frozenset(),
+    apart: frozenset[str] = frozenset(),
 ) -> Placed:
     """Lay out `figure`, with the sizes of its boxes, of the labels of its arrows and frames.
 
     The arrows `without` have no part in it, nor have those of gradients beside arrows of values.
+    The leaves `apart` do not stand beside their call.
     """
-    source = "\n".join(_lines(figure, sizes, labels, titles, gaps, without))
+    ranks = Ranks.of(replace(figure, edges=tuple(ordering(figure).values())), apart=apart)
+    source = "\n".join(_lines(figure, sizes, labels, titles, gaps, without=without, ranks=ranks))
     return _read(json.loads(lay_out(source, "json0")))
 
 
@@ -56,16 +59,16 @@ def _lines(
     labels: Mapping[int, Size],
     titles: Mapping[str, Size],
     gaps: Size,
+    *,
     without: frozenset[int],
+    ranks: Ranks,
 ) -> Iterator[str]:
     yield "digraph {"
     yield f"rankdir={RANKDIR[figure.direction]}"
     yield f"nodesep={gaps[0] / 72:.3f} ranksep={gaps[1] / 72:.3f}"
     yield 'node [shape=box fixedsize=true label=""] edge [arrowsize=0.5]'
-    order = ordering(figure)
-    ranks = Ranks.of(replace(figure, edges=tuple(order.values())))
     yield from _frame(figure, None, sizes, titles, ranks)
-    spans = dict(zip(order, ranks.spans, strict=True))
+    spans = dict(zip(ordering(figure), ranks.spans, strict=True))
     for index, edge in enumerate(figure.edges):
         if index not in without and not is_twin(figure, index):
             yield _edge(index, edge, labels.get(index), spans.get(index, 1))

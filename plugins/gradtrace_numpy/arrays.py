@@ -3,40 +3,29 @@
 from __future__ import annotations
 
 import itertools
-import opcode
 import operator
 import sys
 from collections.abc import Callable, Iterator
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gradtrace_numpy.backward import backward
-from gradtrace_numpy.errors import InPlaceError, LeavesTraceError, NoDerivativeError
+from gradtrace_numpy.dispatch import FREE, WRITING, call, functions, lookup, overwrites, spelled
+from gradtrace_numpy.errors import InPlaceError, LeavesTraceError
+from gradtrace_numpy.leaving import leaves_unseen
 from gradtrace_numpy.listening import followers
 from gradtrace_numpy.operators import Operators
 
 if TYPE_CHECKING:
     from gradtrace_numpy.calls import Call
 
-__all__ = ["Array", "NDArray", "functions", "plain"]
+__all__ = ["Array", "NDArray", "plain"]
 
 NDArray = npt.NDArray[Any]
 
-functions: dict[Callable[..., Any], Callable[..., Any]] = {}
-"""What takes the place of each function of NumPy where an operand is an `Array`."""
-
 _serials = itertools.count()
-
-_FREE = frozenset({
-    np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.full_like,
-    np.allclose, np.array_equal, np.array_equiv, np.may_share_memory, np.shares_memory,
-    np.result_type, np.can_cast, np.iscomplexobj, np.isrealobj,
-    np.array_repr, np.array_str, np.array2string,
-})  # fmt: skip
-"""Functions that tell something of their operands, and through which no value flows."""
 
 
 class Array(Operators):
@@ -53,7 +42,16 @@ class Array(Operators):
     array([2., 4., 6.])
     """
 
-    __slots__ = ("__weakref__", "_data", "call", "differentiable", "grad", "kind", "name", "serial")
+    __slots__ = (
+        "__weakref__",
+        "_elements",
+        "call",
+        "differentiable",
+        "grad",
+        "kind",
+        "name",
+        "serial",
+    )
 
     def __init__(
         self,
@@ -70,31 +68,31 @@ class Array(Operators):
         self.kind = kind
         self.name = name
         self.serial = next(_serials)
-        data.flags.writeable = False
-        self._data = data
+        self._elements = data.view()  # whose flag is ours; the ndarray may be somebody else's
+        self._elements.flags.writeable = False
 
     # -- what it holds -------------------------------------------------------------------
 
     @property
     def data(self) -> NDArray:
-        """The ndarray inside, read-only. A new one of the same shape may be put in its place."""
-        return self._data
+        """The ndarray inside, read-only: a step is x.data = x.data - step, not x.data -= step."""
+        return self._elements
 
     @data.setter
     def data(self, new: npt.ArrayLike) -> None:
-        elements = np.array(new, dtype=self._data.dtype)
-        if elements.shape != self._data.shape:
+        elements = np.array(new, dtype=self._elements.dtype)
+        if elements.shape != self._elements.shape:
             raise InPlaceError(
                 f"{self.label} cannot take elements of shape {elements.shape}; "
-                f"it keeps its shape {self._data.shape}"
+                f"it keeps its shape {self._elements.shape}"
             )
         elements.flags.writeable = False
-        self._data = elements
+        self._elements = elements
 
-    shape: Any = property(lambda self: self._data.shape)
-    dtype: Any = property(lambda self: self._data.dtype)
-    ndim: Any = property(lambda self: self._data.ndim)
-    size: Any = property(lambda self: self._data.size)
+    shape: Any = property(lambda self: self._elements.shape)
+    dtype: Any = property(lambda self: self._elements.dtype)
+    ndim: Any = property(lambda self: self._elements.ndim)
+    size: Any = property(lambda self: self._elements.size)
 
     @property
     def label(self) -> str:
@@ -103,19 +101,19 @@ class Array(Operators):
 
     def numpy(self) -> NDArray:
         """Return a copy of the elements, outside the trace."""
-        return self._data.copy()
+        return self._elements.copy()
 
     def detach(self) -> Array:
         """Return an array of the same elements through which no gradient flows."""
-        return Array(self._data, differentiable=False, kind="constant", name=self.name)
+        return Array(self._elements, differentiable=False, kind="constant", name=self.name)
 
     def item(self, *index: int) -> Any:
         """Return one element as a Python number."""
-        return self._data.item(*index)
+        return self._elements.item(*index)
 
     def tolist(self) -> Any:
         """Return the elements in nested lists of Python numbers."""
-        return self._data.tolist()
+        return self._elements.tolist()
 
     # -- gradients -----------------------------------------------------------------------
 
@@ -142,36 +140,42 @@ class Array(Operators):
             each.accumulated()
 
     def __reduce__(self) -> Any:
-        return _leaf, (self._data.copy(), self.differentiable, self.kind, self.name)
+        return _leaf, (self._elements.copy(), self.differentiable, self.kind, self.name)
 
     # -- NumPy's protocols ---------------------------------------------------------------
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        name = spelled(ufunc)
         if any(out is not None for out in kwargs.pop("out", ())):
-            raise InPlaceError(
-                f"np.{ufunc.__name__}(…, out=…) would overwrite elements that the backward pass "
-                "may need; leave out= away and use what is returned"
-            )
+            raise overwrites(f"{name}(…, out=…), or an operator such as out += x,")
+        if method == "at":
+            raise overwrites(f"{name}.at")
         if method == "__call__":
-            return _lookup(ufunc, ufunc.__name__)(*inputs, **kwargs)
+            return lookup(ufunc, name)(*inputs, **kwargs)
         if method == "outer":
             left, right = inputs
             return ufunc(np.reshape(left, np.shape(left) + (1,) * np.ndim(right)), right, **kwargs)
-        return _lookup(getattr(ufunc, method), f"{ufunc.__name__}.{method}")(*inputs, **kwargs)
+        return call(lookup(getattr(ufunc, method), f"{name}.{method}"), name, inputs, kwargs)
 
     def __array_function__(
         self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any
     ) -> Any:
-        if function in _FREE:
+        name = spelled(function)
+        if kwargs.pop("out", None) is not None:
+            raise overwrites(f"{name}(…, out=…)")
+        if function in WRITING:
+            raise overwrites(name)
+        if function in FREE:
             return function(*plain(args), **plain(kwargs))
-        return _lookup(function, function.__name__)(*args, **kwargs)
+        return call(lookup(function, name), name, args, kwargs)
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise self._drops_out("a function asked for a plain ndarray")
 
     def _drops_out(self, why: str) -> LeavesTraceError:
+        lost = ", and its gradient with it" if self.differentiable else ""
         return LeavesTraceError(
-            f"{self.label} would drop out of the trace here, and its gradient with it: {why}. Use "
+            f"{self.label} would drop out of the trace here{lost}: {why}. Use "
             "NumPy functions on the array itself (np.stack to put several into one), or x.data "
             "where the trace is meant to end"
         )
@@ -181,8 +185,8 @@ class Array(Operators):
     def __getitem__(self, key: Any) -> Any:
         return functions[operator.getitem](self, key)
 
-    def astype(self, dtype: npt.DTypeLike) -> Any:
-        """Return the array with its elements in another type."""
+    def astype(self, dtype: npt.DTypeLike, *, copy: bool = True) -> Any:
+        """Return the array with its elements in another type; `copy` makes no difference."""
         return functions[np.ndarray.astype](self, dtype=np.dtype(dtype))
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -197,27 +201,35 @@ class Array(Operators):
         return (self[index] for index in range(len(self)))
 
     def __len__(self) -> int:
-        return len(self._data)
+        return len(self._elements)
 
     def __bool__(self) -> bool:
-        return bool(self._data)
+        return bool(self._elements)
 
     def __float__(self) -> float:
-        if self.differentiable and _is_stored(sys._getframe(1)):
-            raise self._drops_out("it is written to an element of an ndarray")
-        return float(self._data)
+        if self.differentiable and (why := leaves_unseen(sys._getframe(1))):
+            raise self._drops_out(why)
+        return float(self._elements)
 
     def __int__(self) -> int:
-        return int(self._data)
+        return int(self._elements)
 
     def __index__(self) -> int:
-        return operator.index(self._data)
+        return operator.index(self._elements)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or not hasattr(np.ndarray, name):
+            raise AttributeError(f"an Array has no attribute {name!r}")
+        raise AttributeError(
+            f"an ndarray has {name!r}, an Array has not; use a function of NumPy that has a rule "
+            f"in gradtrace_numpy, or x.data.{name} where the trace is meant to end"
+        )
 
     def __format__(self, spec: str) -> str:
-        return format(self._data if self.ndim else self._data.item(), spec)
+        return format(self._elements if self.ndim else self._elements.item(), spec)
 
     def __repr__(self) -> str:
-        shown = np.array2string(self._data, separator=", ", prefix="Array(", threshold=20)
+        shown = np.array2string(self._elements, separator=", ", prefix="Array(", threshold=20)
         named = f", name={self.name!r}" if self.name else ""
         return (
             f"Array({shown}{named}, op={self.call.primitive.name!r})"
@@ -240,18 +252,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: plain(each) for key, each in value.items()}
     return value
-
-
-def _lookup(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    found = functions.get(function)
-    if found is None:
-        raise NoDerivativeError(
-            f"np.{name} has no rule in gradtrace_numpy; write it in functions that have one, "
-            f"add it with @gradtrace_numpy.primitive, or use it on x.data outside the trace"
-        )
-    return found
-
-
-def _is_stored(frame: FrameType) -> bool:
-    """Tell whether `x[key] = value` is what runs: then an ndarray asks for the float."""
-    return frame.f_code.co_code[frame.f_lasti] == opcode.opmap["STORE_SUBSCR"]

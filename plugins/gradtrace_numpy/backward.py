@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gradtrace_numpy.arrays import Array
     from gradtrace_numpy.calls import Call
 
-__all__ = ["backward"]
+__all__ = ["backward", "why_not"]
 
 Found = list[tuple["Array", Any]]
 
@@ -60,7 +60,7 @@ class _Sweep:
     def seed(self, output: Array, given: Any) -> Any:
         """Return the upstream gradient with which the pass begins at `output`."""
         if not output.differentiable:
-            raise BackwardError(_why_not(output))
+            raise BackwardError(why_not(output))
         if given is None and output.size != 1:
             raise BackwardError(
                 f"backward() from {output.label} needs a seed: only of a scalar is the upstream "
@@ -109,7 +109,8 @@ def _plain(given: Any) -> Any:
     return np.asarray(getattr(given, "data", given) if hasattr(given, "serial") else given)
 
 
-def _why_not(output: Array) -> str:
+def why_not(output: Array) -> str:
+    """Return why an array has no gradient."""
     if output.dtype.kind in "iub":
         return (
             f"{output.label} holds {output.dtype}: integers and booleans have no gradient; "

@@ -58,12 +58,24 @@ class Call:
         self.several = isinstance(made, tuple)
         self.outputs = tuple(map(np.asarray, made)) if self.several else (np.asarray(made),)
         depends = any(isinstance(x, Array) and x.differentiable for x in self.operands)
+        if depends:
+            self._require_real()
         results = [
             Array(data, differentiable=depends and data.dtype.kind == "f", call=self)
             for data in self.outputs
         ]
         self.results = [weakref.ref(result) for result in results]
         return results
+
+    def _require_real(self) -> None:
+        """Refuse complex results, for no gradient would come back through them."""
+        for data in self.outputs:
+            if data.dtype.kind not in "fiub":
+                raise NoDerivativeError(
+                    f"{self.primitive.name} made {data.dtype} of differentiable arrays, and only "
+                    "real numbers have derivatives here; keep real and imaginary parts as two "
+                    "arrays, or use x.detach() where no gradient is meant to flow"
+                )
 
     def free(self) -> None:
         """Let go of what was saved for the backward pass."""
@@ -134,7 +146,10 @@ class Call:
                     f"the elements of {operand.label} were replaced since {self.primitive.name} "
                     "used it; create_graph=True needs them as they were"
                 )
-        return self.operands
+        return tuple(
+            operand if isinstance(operand, Array) else data
+            for operand, data in zip(self.operands, self.inputs, strict=True)
+        )
 
     def _traced_outputs(self) -> tuple[Any, ...]:
         held = [reference() for reference in self.results]

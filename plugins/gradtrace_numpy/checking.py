@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gradtrace.errors import OptionError
 from gradtrace_numpy.arrays import Array, NDArray, plain
 from gradtrace_numpy.backward import backward
 from gradtrace_numpy.creation import array
@@ -73,7 +74,7 @@ def check_gradient(
     """Compare the gradients of `f` at `xs` with central differences in float64.
 
     A result that is no scalar is weighted with random numbers, always the same, and added up.
-    Operands of integers or booleans are held.
+    Operands of integers or booleans are held; at least one has to be of floats.
 
     Args:
         f: A deterministic function of arrays.
@@ -87,6 +88,12 @@ def check_gradient(
     """
     inputs = [np.array(plain(x)) for x in xs]
     inputs = [x.astype(np.float64) if x.dtype.kind == "f" else x for x in inputs]
+    if not any(x.dtype.kind == "f" for x in inputs):
+        kinds = ", ".join(str(x.dtype) for x in inputs)
+        raise OptionError(
+            f"there is nothing to check: the operands are {kinds or 'none'}, and only floats have "
+            "gradients; write 2.0 for 2, or pass x.astype(float)"
+        )
     names = _names(f, len(inputs))
     with listen(None):
         gradients, weights = _gradients(f, inputs, names)
@@ -110,7 +117,13 @@ def _gradients(
     """Return the gradient of every operand, with the weights of the results."""
     arrays = [array(x, name=name) for x, name in zip(inputs, names, strict=True)]
     result = f(*arrays)
-    weights = np.random.default_rng(0).standard_normal(np.shape(result))
+    if isinstance(result, tuple | list):
+        raise OptionError(
+            f"the function returns {len(result)} results, and one is checked at a time; return "
+            "one of them, or np.concatenate of all"
+        )
+    shape = np.shape(result)
+    weights = np.random.default_rng(0).standard_normal(shape) if shape else np.ones(())
     if not isinstance(result, Array) or not result.differentiable:
         return [np.zeros(x.shape) for x in inputs], weights
     found = {each.serial: gradient for each, gradient in backward([(result, weights)])}

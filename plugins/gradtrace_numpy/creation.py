@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradtrace.errors import require_choice
+from gradtrace.errors import OptionError, require_choice
 from gradtrace_numpy.arrays import Array, plain
-from gradtrace_numpy.backward import backward
+from gradtrace_numpy.backward import backward, why_not
 from gradtrace_numpy.errors import BackwardError
 
 __all__ = ["array", "gradients", "parameter"]
@@ -38,6 +38,11 @@ def array(
     """
     require_choice("kind", kind, ("input", "parameter", "buffer", "constant"))
     elements = np.array(plain(data), dtype=dtype)
+    if elements.dtype.kind not in "fiubc":
+        raise BackwardError(
+            f"{name or 'an array'} of {elements.dtype} holds no numbers; give it floats, such as "
+            "array([1.0, 2.0])"
+        )
     real = bool(np.issubdtype(elements.dtype, np.floating))
     if differentiable and not real:
         raise BackwardError(
@@ -72,6 +77,16 @@ def gradients(
     >>> gradients(slope, [x])
     [array(12.)]
     """
+    if isinstance(inputs, Array):
+        raise OptionError("gradients takes a list of inputs: gradients(output, [x])")
+    if not isinstance(output, Array):
+        raise BackwardError(
+            f"the output is {type(output).__name__}, no Array: it was not made from arrays, or it "
+            "has dropped out of the trace; compute it from arrays with functions of NumPy"
+        )
+    for each in inputs:
+        if not each.differentiable:
+            raise BackwardError(why_not(each))
     found = backward([(output, seed)], keep_graph=keep_graph, create_graph=create_graph)
     held = {each.serial: gradient for each, gradient in found}
     zero = (np.zeros(each.shape, each.dtype) for each in inputs)

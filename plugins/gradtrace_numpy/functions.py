@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gradtrace.errors import require_choice
+from gradtrace.errors import OptionError, require_choice
+from gradtrace_numpy.arrays import Array, plain
 from gradtrace_numpy.errors import ShapeError
 from gradtrace_numpy.rules import activations, convolution, layers, losses
 
@@ -80,10 +81,13 @@ def dropout(
     x: Any, p: float = 0.5, *, training: bool = True, rng: np.random.Generator | None = None
 ) -> Any:
     """Set elements to 0 with probability `p`, and scale the others by 1 / (1 − p)."""
+    if not 0 <= p <= 1:
+        raise OptionError(f"p={p!r} is no probability; pass a number from 0 to 1")
     if not training or p == 0:
         return x
     kept = (rng or np.random.default_rng()).random(np.shape(x)) >= p
-    return activations.DROPOUT(x, mask=kept / (1 - p) if p < 1 else kept * 0.0)
+    mask = kept / (1 - p) if p < 1 else kept * 0.0
+    return activations.DROPOUT(x, mask=mask.astype(np.result_type(plain(x))))
 
 
 def linear(x: Any, weight: Any, bias: Any = None) -> Any:
@@ -119,20 +123,39 @@ def batch_norm(
 
     Running statistics are ndarrays: updated in place in training, used instead of the batch's else.
     """
+    if np.ndim(x) < 2:
+        raise ShapeError(
+            f"batch_norm takes samples with channels on axis 1, not an input of shape {np.shape(x)}"
+        )
     axes = tuple(axis for axis in range(np.ndim(x)) if axis != 1)
     if training:
         if running_mean is not None and running_var is not None:
-            elements = x.data if hasattr(x, "data") else x
-            running_mean += momentum * (np.mean(elements, axis=axes) - running_mean)
+            elements = plain(x)
             count = np.size(x) // np.shape(x)[1]
             spread = np.var(elements, axis=axes) * count / max(count - 1, 1)
-            running_var += momentum * (spread - running_var)
+            _move(running_mean, np.mean(elements, axis=axes), momentum)
+            _move(running_var, spread, momentum)
         return layers.batch_norm(x, weight, bias, axes=axes, eps=eps)
+    if running_mean is None or running_var is None:
+        raise OptionError(
+            "batch_norm(training=False) normalizes with running statistics; pass running_mean= and "
+            "running_var=, which training has updated"
+        )
     shape = (-1,) + (1,) * (np.ndim(x) - 2)
     scale = 1 / np.sqrt(np.reshape(running_var, shape) + eps)
     normal = (x - np.reshape(running_mean, shape)) * scale
     scaled = normal if weight is None else normal * np.reshape(weight, shape)
     return scaled if bias is None else scaled + np.reshape(bias, shape)
+
+
+def _move(statistic: Any, found: Any, momentum: float) -> None:
+    """Move a running statistic some way to what a batch has, in place."""
+    if isinstance(statistic, Array):
+        raise OptionError(
+            f"running statistics are ndarrays, updated in place; pass np.zeros({statistic.size}), "
+            "no Array"
+        )
+    statistic += momentum * (found - statistic)
 
 
 def conv2d(
@@ -170,11 +193,28 @@ def avg_pool2d(x: Any, kernel: Pair, *, stride: Pair | None = None, padding: Pai
 
 
 def attention(query: Any, key: Any, value: Any, mask: Any = None) -> Any:
-    """Return softmax(query · keyᵀ / √d) · value; where a boolean `mask` is false, no attention."""
+    """Return softmax(query · keyᵀ / √d) · value; where a boolean `mask` is false, no attention.
+
+    A query that sees nothing gets 0. A mask of floats, 0 or −∞ as a rule, is added to the scores.
+    """
     scores = query @ np.swapaxes(key, -1, -2) / math.sqrt(np.shape(query)[-1])
-    if mask is not None:
-        scores = np.where(mask, scores, -np.inf)
-    return softmax(scores) @ value
+    return (softmax(scores) if mask is None else _shares(scores, mask)) @ value
+
+
+def _shares(scores: Any, mask: Any) -> Any:
+    """Return the softmax of the scores that a mask leaves."""
+    elements = np.asarray(plain(mask))
+    if elements.dtype == bool:
+        sees = elements.any(axis=-1, keepdims=True)
+        if sees.all():
+            return softmax(np.where(mask, scores, -np.inf))
+        return np.where(sees, softmax(np.where(mask | ~sees, scores, -np.inf)), 0.0)
+    if elements.dtype.kind != "f" or (np.isin(elements, (0, 1)).all() and elements.any()):
+        raise OptionError(
+            "a mask is boolean, true where attention is allowed, or holds floats that are added to "
+            "the scores; this one holds zeros and ones: pass mask == 1"
+        )
+    return softmax(scores + mask)
 
 
 def rnn_cell(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gradtrace.errors import OptionError
 from gradtrace_numpy.arrays import Array, NDArray, plain
 from gradtrace_numpy.errors import BackwardError
 from gradtrace_numpy.listening import followers
@@ -102,6 +103,8 @@ def clip_gradients(parameters: Any, max_norm: float) -> float:
 
     The norm that is returned is the one before.
     """
+    if not max_norm >= 0:
+        raise OptionError(f"max_norm={max_norm!r} is no length; pass a number from 0 on")
     arrays = {array.serial: array for _, array in arrays_in(_listed(parameters))}
     held = [array for array in arrays.values() if array.grad is not None]
     norm = math.hypot(*(float(np.linalg.norm(plain(array.grad))) for array in held))

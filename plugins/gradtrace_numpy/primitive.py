@@ -7,6 +7,7 @@ they are traced like any other code, and gradients of gradients need nothing mor
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,10 @@ DIAGONAL = "diagonal"
 """Each element of the result depends on one element of each operand."""
 ZERO = "zero"
 """The result is the same for operands nearby."""
+
+_MATMUL = re.compile(r".*mismatch in its core dimension.* \(size (\d+) is different from (\d+)\)")
+"""What NumPy says of matrices that do not fit."""
+_SUMMED = r"the axis that is summed over has \2 elements in one, \1 in the other"
 
 table: dict[str, Primitive] = {}
 """Every operation of the engine by its name, one row each."""
@@ -143,9 +148,10 @@ class Primitive:
             and not (value is None or value is np._NoValue or (name == "where" and value is True))
         ]
         if unknown or len(args) > count + len(self.arguments):
+            what = f"{unknown[0]}=…" if unknown else "more arguments"
             raise NoDerivativeError(
-                f"{self.name}(…, {unknown[0] if unknown else args[-1]}=…) has no rule in "
-                f"gradtrace_numpy; it takes {', '.join((*self.operands, *self.arguments))}"
+                f"{self.name}(…, {what}) has no rule in gradtrace_numpy; it takes "
+                f"{', '.join((*self.operands, *self.arguments))}"
             )
         last = max(i for i, name in enumerate(self.operands) if name in given)
         operands = [given.get(name) for name in self.operands[: last + 1]]
@@ -158,7 +164,8 @@ class Primitive:
 
     def _misfit(self, inputs: tuple[Any, ...], error: Exception) -> str:
         shapes = [f"{self.operand(i)} {np.shape(x)}" for i, x in enumerate(inputs) if x is not None]
-        return f"{self.name} cannot take operands of these shapes: {', '.join(shapes)}; {error}"
+        reason = _MATMUL.sub(_SUMMED, str(error))
+        return f"{self.name} cannot take operands of these shapes: {', '.join(shapes)}; {reason}"
 
 
 def primitive(
@@ -207,10 +214,19 @@ def _settled(operand: Any) -> Any:
     if isinstance(operand, Array):
         return operand.data
     if isinstance(operand, list | tuple) or (
-        isinstance(operand, np.ndarray) and operand.flags.writeable
+        isinstance(operand, np.ndarray) and _may_change(operand)
     ):
         return np.array(operand)
     return operand
+
+
+def _may_change(elements: Any) -> bool:
+    """Tell whether somebody may write to the memory of an ndarray, or to that of what it views."""
+    while isinstance(elements, np.ndarray):
+        if elements.flags.writeable:
+            return True
+        elements = elements.base
+    return elements is not None
 
 
 def _signature(forward: Callable[..., Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -23,7 +23,7 @@ __all__ = ["TEXTBOOK", "Told", "told"]
 
 TEXTBOOK = [name for name in DEMOS if name != "digits"]
 
-WIDTH = 100
+WIDTH = 80
 
 SHOW_MISTAKES = {"checking", "mistakes"}
 """Demos in which something is meant to fail."""
@@ -61,6 +61,14 @@ def test_it_fits_a_terminal(name: str) -> None:
     lines = told(name).text.splitlines()
     assert max(len(line) for line in lines if "Figure: " not in line) <= WIDTH
     assert lines[0].startswith(f"gradtrace demo: {name} ")
+
+
+@every_demo
+def test_code_and_curves_are_not_broken(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(Story, "code", lambda self, text: lines.extend(text.split("\n")))
+    run_demo(name, output=Path(mkdtemp()), console=Console(file=StringIO()))
+    assert not [line for line in lines if len(line) > WIDTH - 4]
 
 
 @every_demo

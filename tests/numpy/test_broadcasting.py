@@ -30,6 +30,15 @@ def test_the_patterns_are_all_there_are() -> None:
     assert len(BOTH) == 225
 
 
+def test_every_elementwise_row_of_two_operands_has_domains() -> None:
+    binary = {
+        name
+        for name, row in gn.table.items()
+        if row.pullbacks and row.operands == ("x1", "x2") and row.structure
+    }
+    assert binary == set(PAIRS)
+
+
 def mismatches(name: str, left: tuple[int, ...], right: tuple[int, ...]) -> list[str]:
     """Return the operands whose gradient differs from that of operands broadcast beforehand."""
     rng = np.random.default_rng(0)

@@ -89,6 +89,12 @@ def test_types_are_kept() -> None:
     assert x.grad.dtype == np.float32
 
 
+def test_losses_and_dropout_keep_types_too() -> None:
+    x = gn.array([[0.5, 2.0]], dtype=np.float32)
+    assert gn.cross_entropy(x, np.array([1])).dtype == np.float32
+    assert gn.dropout(x, 0.5).dtype == np.float32
+
+
 def test_integers_are_arrays_without_gradient() -> None:
     x, n = gn.array([1.0, 2.0]), gn.array([1, 2])
     assert not n.differentiable
@@ -225,6 +231,12 @@ def test_the_check_says_which_operand_is_wrong_and_by_how_much() -> None:
     assert [each.ok for each in outcome.operands] == [True, False]
     wrong = outcome.operands[1]
     assert wrong.found == pytest.approx(1.5 * wrong.expected)
+
+
+def test_the_check_of_a_scalar_shows_its_gradient() -> None:
+    wrong = gn.primitive(lambda u, y, x: u * x)(lambda x: x**2)
+    outcome = gn.check_gradient(lambda x: np.sum(wrong(x)), [1.0, 3.0], raises=False).operands[0]
+    assert (outcome.found, outcome.expected) == (3.0, pytest.approx(6.0))
 
 
 def test_the_check_finds_a_gradient_that_is_lost() -> None:

@@ -21,6 +21,7 @@ GROUPED = spread(RNG, (6, 2, 3, 2))
 CHANNELS = spread(RNG, (6,))
 QKV = [spread(RNG, (2, 5, 3)) for _ in range(3)]
 MASK = np.tril(np.ones((5, 5), dtype=bool))
+SOME = MASK & (np.arange(5) != 2)[:, None]
 CELL = [spread(RNG, shape) for shape in [(4, 3), (4, 2), (2, 3), (2, 2), (2,), (2,)]]
 LSTM = [spread(RNG, s) for s in [(4, 3), (4, 2), (4, 2), (8, 3), (8, 2), (8,), (8,)]]
 CLASSES = np.array([2, 0, 1, 1])
@@ -71,6 +72,11 @@ CASES: dict[str, Case] = {
     "attention":      (gn.attention, F.scaled_dot_product_attention, QKV),
     "attention mask": (lambda *xs: gn.attention(*xs, MASK),
                        lambda *xs: F.scaled_dot_product_attention(*xs, torch.tensor(MASK)), QKV),
+    "attention mask that is added": (lambda *xs: gn.attention(*xs, np.where(MASK, 0.5, -np.inf)),
+                       lambda *xs: F.scaled_dot_product_attention(*xs, torch.tensor(np.where(MASK, 0.5, -np.inf))), QKV),
+    "attention of one who sees nothing": (lambda *xs: gn.attention(*xs, SOME), lambda *xs: F.scaled_dot_product_attention(*xs, torch.tensor(SOME)), QKV),
+    "max_pool2d of infinity": (lambda x: gn.max_pool2d(x, 2), lambda x: F.max_pool2d(x, 2),
+                       [np.array([[[[np.inf, 1.0], [2.0, 3.0]], [[-np.inf, -np.inf], [-np.inf, 1.0]]]])]),
     "rnn_cell":       (gn.rnn_cell, torch.rnn_tanh_cell, CELL),
     "lstm_cell":      (lstm, torch_lstm, LSTM),
     "mse":            (gn.mse, F.mse_loss, [X, X[::-1].copy()]),

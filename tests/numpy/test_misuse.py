@@ -51,50 +51,17 @@ def naked(x: Any) -> Any:
     return x**2
 
 
-def store_row() -> None:
-    out = np.zeros((2, 3))
-    out[0] = x()[0]
-
-
-def assign(key: Any) -> None:
-    x()[key] = 1.0
-
-
-def plus_equals() -> None:
-    w = x()
-    w += 1.0
-
-
 CASES: dict[str, tuple[type[Exception], str, Callable[[], Any]]] = {
     "shapes of matmul": (
         gn.ShapeError,
-        "matmul cannot take operands of these shapes: x1 (2, 3), x2 (2, 3); matmul: ",
+        "matmul cannot take operands of these shapes: x1 (2, 3), x2 (2, 3); the axis that is "
+        "summed over has 3 elements in one, 2 in the other",
         lambda: x() @ x(),
     ),
     "shapes of add": (
         gn.ShapeError,
         "add cannot take operands of these shapes: x1 (2, 3), x2 (2,)",
         lambda: x() + np.ones(2),
-    ),
-    "shapes of linear": (
-        gn.ShapeError,
-        "linear cannot take operands of these shapes: input (2, 3), weight (4, 2)",
-        lambda: gn.linear(x(), np.ones((4, 2))),
-    ),
-    "shapes of conv2d": (
-        gn.ShapeError,
-        "input is (samples, channels, height, width) with 3 channels here",
-        lambda: gn.conv2d(gn.array(np.ones((1, 2, 4, 4))), np.ones((1, 3, 2, 2))),
-    ),
-    "mse that would broadcast": (
-        gn.ShapeError,
-        "an input of shape (3, 1) and a target of shape (3,) would be broadcast",
-        lambda: gn.mse(gn.array(np.ones((3, 1))), np.ones(3)),
-    ),
-    "targets that are no classes": (
-        gn.ShapeError,
-        "targets are class numbers, integers from 0 to 2",
-        lambda: gn.cross_entropy(x(), np.array([0, 3])),
     ),
     "index out of range": (
         gn.ShapeError,
@@ -149,8 +116,8 @@ CASES: dict[str, tuple[type[Exception], str, Callable[[], Any]]] = {
     ),
     "a function without rule": (
         gn.NoDerivativeError,
-        "np.fft has no rule in gradtrace_numpy; write it in functions that have one, add it with "
-        "@gradtrace_numpy.primitive",
+        "np.fft.fft has no rule in gradtrace_numpy; write it in functions that have one, add it "
+        "with @gradtrace_numpy.primitive",
         lambda: np.fft.fft(x()),
     ),
     "a method without rule": (
@@ -163,10 +130,45 @@ CASES: dict[str, tuple[type[Exception], str, Callable[[], Any]]] = {
         "sum(…, dtype=…) has no rule in gradtrace_numpy; it takes a, axis, keepdims",
         lambda: np.sum(x(), dtype=np.float32),
     ),
-    "a norm without rule": (
+    "parts that overlap": (
         gn.ShapeError,
-        "only the Euclidean norm has a rule, not ord=1",
+        "indices are in order: each element is in one part, not as in [2, 1]",
+        lambda: np.split(x(), [2, 1], axis=1),
+    ),
+    "too many arguments": (
+        gn.NoDerivativeError,
+        "sum(…, more arguments) has no rule in gradtrace_numpy; it takes a, axis, keepdims",
+        lambda: np.sum(x(), 0, None, None, True, 0.0),
+    ),
+    "an argument of a function made of others": (
+        gn.NoDerivativeError,
+        "np.diff has a rule in gradtrace_numpy for a, n, axis only: got an unexpected keyword",
+        lambda: np.diff(x(), prepend=0.0),
+    ),
+    "a norm without rule": (
+        gn.NoDerivativeError,
+        "np.linalg.norm(…, ord=1) has no rule in gradtrace_numpy; of matrices it has one for 'fro'",
         lambda: np.linalg.norm(x(), ord=1),
+    ),
+    "padding without rule": (
+        gn.NoDerivativeError,
+        "np.pad(…, mode='mean') has no rule in gradtrace_numpy; 'constant', 'edge', ",
+        lambda: np.pad(x(), 1, mode="mean"),
+    ),
+    "the order of Fortran": (
+        gn.NoDerivativeError,
+        "np.reshape(…, order='F') has no rule in gradtrace_numpy, only order='C' has",
+        lambda: x().reshape(-1, order="F"),
+    ),
+    "einsum without letters": (
+        gn.NoDerivativeError,
+        "np.einsum has a rule for letters only, such as 'ij,jk->ik'",
+        lambda: np.einsum(x(), [0, 1], [1, 0]),
+    ),
+    "complex numbers": (
+        gn.NoDerivativeError,
+        "multiply made complex128 of differentiable arrays, and only real numbers have derivatives",
+        lambda: x() + np.abs(x() * 1j),
     ),
     "a pullback of another shape": (
         gn.ShapeError,
@@ -183,47 +185,45 @@ CASES: dict[str, tuple[type[Exception], str, Callable[[], Any]]] = {
         "the elements of x of shape (2, 3) were replaced since multiply used it",
         replaced_elements,
     ),
-    "elements overwritten": (
-        gn.InPlaceError,
-        "elements of x of shape (2, 3) cannot be overwritten",
-        lambda: assign((0, 1)),
+    "parts that are not equal": (
+        gn.ShapeError,
+        "split cannot divide axis 1 of an array of shape (2, 3) into 2 equal parts; np.array_split",
+        lambda: np.split(x(), 2, axis=1),
     ),
-    "in-place operator": (gn.InPlaceError, "make a new array: x = x + …", plus_equals),
-    "out=": (
-        gn.InPlaceError,
-        "np.add(…, out=…) would overwrite elements",
-        lambda: np.add(x(), 1.0, out=np.ones((2, 3))),
-    ),
-    "elements of another shape": (
-        gn.InPlaceError,
-        "it keeps its shape (2, 3)",
-        lambda: setattr(x(), "data", np.ones(3)),
-    ),
-    "np.asarray": (
-        gn.LeavesTraceError,
-        "x of shape (2, 3) would drop out of the trace here, and its gradient with it",
-        lambda: np.asarray(x()),
-    ),
-    "np.array of several": (
-        gn.LeavesTraceError,
-        "np.stack to put several into one",
-        lambda: np.array([gn.array([1.0]), gn.array([2.0])]),
-    ),
-    "a row stored in an ndarray": (gn.LeavesTraceError, "would drop out of the trace", store_row),
-    "an optimizer of nothing": (
+    "an array of no numbers": (
         gn.BackwardError,
-        "an optimizer needs differentiable arrays",
-        lambda: gn.SGD({"ids": gn.array([1, 2])}),
+        "an array of <U3 holds no numbers",
+        lambda: gn.array("abc"),
+    ),
+    "gradients of no array": (
+        gn.BackwardError,
+        "the output is float, no Array",
+        lambda: gn.gradients(float(np.sum(x())), [x()]),
+    ),
+    "gradients by integers": (
+        gn.BackwardError,
+        "steps of shape (2,) holds int64: integers and booleans have no gradient",
+        lambda: gn.gradients(np.sum(x()), [gn.array([1, 2], name="steps")]),
+    ),
+    "gradients by no list": (
+        OptionError,
+        "gradients takes a list of inputs: gradients(output, [x])",
+        lambda: gn.gradients(np.sum(x()), x()),
+    ),
+    "a check of several results": (
+        OptionError,
+        "the function returns 2 results, and one is checked at a time; return one of them",
+        lambda: gn.check_gradient(lambda x: np.split(x, 2), [1.0, 2.0]),
+    ),
+    "a check of integers": (
+        OptionError,
+        "there is nothing to check: the operands are int64, and only floats have gradients",
+        lambda: gn.check_gradient(lambda x: x * 2.0, [1, 2]),
     ),
     "a kind that does not exist": (
         OptionError,
         "kind='weight' is not an option; use one of 'input', 'parameter'",
         lambda: gn.array(1.0, kind="weight"),
-    ),
-    "a reduction that does not exist": (
-        OptionError,
-        "reduction='max' is not an option",
-        lambda: gn.mse(x(), x(), reduction="max"),
     ),
 }
 
@@ -236,32 +236,6 @@ def test_the_error_teaches(name: str) -> None:
     assert isinstance(raised.value, GradtraceError)
 
 
-def test_a_number_is_not_stored_in_an_ndarray_silently() -> None:
-    out, number = np.zeros(2), gn.array(1.0)
-    with pytest.raises(ValueError, match="setting an array element") as raised:
-        out[0] = number
-    assert isinstance(raised.value.__cause__, gn.LeavesTraceError)
-    assert "it is written to an element of an ndarray. Use NumPy" in str(raised.value.__cause__)
-    out[0] = number.item()
-    out[1] = float(number)
-    assert out.tolist() == [1.0, 1.0]
-
-
-def test_data_is_read_only() -> None:
-    w = x()
-    with pytest.raises(ValueError, match="read-only"):
-        w.data[0] = 1.0
-    assert w.data[0, 0] == 1.0
-
-
-def test_scalars_may_be_added_up_as_in_numpy() -> None:
-    w, total = gn.array([1.0, 2.0]), gn.array(0.0)
-    for element in w:
-        total += element * element
-    total.backward()
-    assert w.grad.tolist() == [2.0, 4.0]
-
-
 def test_a_pass_that_fails_adds_no_gradient() -> None:
     w = x()
     with pytest.raises(gn.NoDerivativeError):
@@ -269,9 +243,9 @@ def test_a_pass_that_fails_adds_no_gradient() -> None:
     assert w.grad is None
 
 
-def test_what_is_written_to_an_ndarray_later_changes_no_gradient() -> None:
-    w, batch = gn.array([1.0, 2.0]), np.array([3.0, 4.0])
-    loss = np.sum(w * batch)
-    batch[:] = 0.0
-    loss.backward()
-    assert w.grad.tolist() == [3.0, 4.0]
+def test_attributes_of_an_ndarray_that_an_array_has_not() -> None:
+    with pytest.raises(AttributeError, match=r"or x\.data\.flat where the trace is meant to end"):
+        _ = x().flat
+    with pytest.raises(AttributeError, match="an Array has no attribute 'foo'"):
+        _ = x().foo
+    assert not hasattr(x(), "__array_interface__")

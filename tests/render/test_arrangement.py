@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from itertools import combinations, pairwise
+from typing import Any
 
+import numpy as np
 import pytest
 
+from gradtrace.demos import exploding, recurrent
 from gradtrace.render import figure
 from gradtrace.render.parts import Figure
 from gradtrace_graphviz.arrangement import arranged
@@ -114,6 +117,23 @@ def test_values_flow_where_they_are_told_to(name: str, direction: str) -> None:
     for edge in drawn.edges:
         tail, head = placed.nodes[edge.tail][axis], placed.nodes[edge.head][axis]
         assert sign * (head - tail) > -1e-6  # beside each other, or in order
+
+
+@directions
+@pytest.mark.parametrize("steps", [2, 3, 5])
+@pytest.mark.parametrize("chapter", [recurrent, exploding])
+def test_no_arrow_of_a_leaf_passes_behind_a_box(chapter: Any, steps: int, direction: str) -> None:
+    numbers = [recurrent.numbers()] if chapter is recurrent else []
+    drawn = figure(chapter.trace(*numbers, steps=steps)[0], direction=direction)
+    sheet = sheet_of(drawn)
+    placed = placed_on(sheet)
+    for index, edge in enumerate(drawn.edges):
+        (x, y), *_, (to, level) = placed.edges[index]
+        if min(np.ptp(placed.edges[index], axis=0)) > 1e-6:
+            continue  # a curve, whose way Graphviz has found
+        way = min(x, to) - 0.5, min(y, level) - 0.5, max(x, to) + 0.5, max(y, level) + 0.5
+        others = [n.id for n in drawn.nodes if n.id not in (edge.tail, edge.head)]
+        assert not [name for name in others if meets(way, sheet.area(name, placed))]
 
 
 @directions

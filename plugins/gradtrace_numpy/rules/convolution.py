@@ -29,6 +29,13 @@ def _unpadded(x: Any, padding: Pair) -> Any:
     return x if padding == (0, 0) else x[..., top : height - top, left : width - left]
 
 
+def _require_images(input: Any, stride: Pair) -> None:
+    if np.ndim(input) != 4:
+        raise ValueError("input is (samples, channels, height, width)")
+    if min(stride) < 1:
+        raise ValueError(f"stride={stride} is no step; it is 1 or more")
+
+
 # -- conv2d ---------------------------------------------------------------------------------------
 #
 # For each group, weights are a matrix (channels out, K) with K = channels in · size of the kernel;
@@ -86,11 +93,16 @@ def _conv2d(
     dilation: Pair,
     groups: int,
 ) -> Any:
+    _require_images(input, stride)
+    if np.ndim(weight) != 4:
+        raise ValueError("weight is (channels out, channels in / groups, height, width)")
     out, inner, *kernel = np.shape(weight)
-    if np.ndim(input) != 4 or np.shape(input)[1] != inner * groups or out % groups:
+    if np.shape(input)[1] != inner * groups:
         raise ValueError(
             f"input is (samples, channels, height, width) with {inner * groups} channels here"
         )
+    if out % groups:
+        raise ValueError(f"{out} channels out do not divide into {groups} groups")
     places = [
         (size + 2 * p - (k - 1) * d - 1) // s + 1
         for size, p, k, d, s in zip(
@@ -134,6 +146,12 @@ conv2d = general(
 _ONE = (1, 1)
 
 
+def _require_pool(input: Any, kernel: Pair, stride: Pair, padding: Pair) -> None:
+    _require_images(input, stride)
+    if any(2 * most > size for most, size in zip(padding, kernel, strict=True)):
+        raise ValueError(f"padding={padding} is at most half of the kernel, {kernel}")
+
+
 def _largest(x: Any, kernel: Pair, stride: Pair, padding: Pair) -> Any:
     """Return 1 at the largest element of each window, the first where several are."""
     (top, left), low = padding, -np.inf
@@ -146,9 +164,10 @@ def _largest(x: Any, kernel: Pair, stride: Pair, padding: Pair) -> Any:
 
 
 def _max_pool2d(input: Any, *, kernel: Pair, stride: Pair, padding: Pair) -> Any:
+    _require_pool(input, kernel, stride, padding)
     chosen = _largest(input, kernel, stride, padding)
     taken = windows(_padded(input, padding), window=kernel, stride=stride, dilation=_ONE)
-    return np.sum(taken * chosen, axis=(-2, -1))
+    return np.sum(np.where(chosen, taken, 0), axis=(-2, -1))
 
 
 def _to_largest(u: Any, y: Any, x: Any, *, kernel: Pair, stride: Pair, padding: Pair) -> Any:
@@ -166,6 +185,7 @@ def _from_largest(t: Any, y: Any, x: Any, *, kernel: Pair, stride: Pair, padding
 
 
 def _avg_pool2d(input: Any, *, kernel: Pair, stride: Pair, padding: Pair) -> Any:
+    _require_pool(input, kernel, stride, padding)
     taken = windows(_padded(input, padding), window=kernel, stride=stride, dilation=_ONE)
     return np.mean(taken, axis=(-2, -1))
 

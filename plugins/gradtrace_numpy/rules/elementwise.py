@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gradtrace_numpy.arrays import functions
+from gradtrace_numpy.dispatch import functions
 from gradtrace_numpy.primitive import DIAGONAL
 from gradtrace_numpy.rules.making import constant, elementwise, general
 
@@ -117,6 +117,16 @@ def _inside(a: Any, low: Any, high: Any) -> Any:
     return np.where(np.logical_and(above, below), 1.0, 0.0)
 
 
+def _below(a: Any, low: Any, high: Any) -> Any:
+    """Return 1 where the result is the lower limit; where limits cross, it is the upper one."""
+    lower = True if high is None else low <= high
+    return np.where(np.logical_and(a < low, lower), 1.0, 0.0)
+
+
+def _raised(a: Any, low: Any) -> Any:
+    return a if low is None else np.maximum(a, low)
+
+
 def _cast(x: Any, *, dtype: Any) -> Any:
     return np.asarray(x).astype(dtype)
 
@@ -147,10 +157,9 @@ WHERE = general(
 CLIP = elementwise(
     _clip,
     lambda y, a, low=None, high=None: _inside(a, low, high),
-    lambda y, a, low, high=None: np.where(a < low, 1.0, 0.0),
-    lambda y, a, low, high: np.where(a > high, 1.0, 0.0),
+    lambda y, a, low, high=None: _below(a, low, high),
+    lambda y, a, low, high: np.where(_raised(a, low) > high, 1.0, 0.0),
     name="clip",
-    replaces=[np.clip],
 )
 
 CAST = general(
@@ -175,8 +184,13 @@ def where(condition: Any, *choices: Any) -> Any:
     return WHERE(condition, *choices) if choices else np.where(condition.data)
 
 
-functions[np.where] = where
-functions[np.copy] = np.positive
+def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+    """Return `np.clip`, whose limits have two names each."""
+    return CLIP(a, a_min if min is None else min, a_max if max is None else max)
+
+
+functions[np.where], functions[np.clip] = where, clip
+functions[np.copy] = lambda a: np.positive(a)
 
 
 def _round(a: Any, decimals: int = 0) -> Any:

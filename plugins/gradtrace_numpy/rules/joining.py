@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from gradtrace_numpy.arrays import functions
+from gradtrace_numpy.dispatch import functions
+from gradtrace_numpy.errors import ShapeError
 from gradtrace_numpy.rules.making import joint, linear
 
 __all__ = ["CONCATENATE", "SPLIT", "STACK", "fold", "windows"]
@@ -33,7 +34,13 @@ def _own_layer(u: Any, y: Any, *arrays: Any, position: int, axis: int = 0) -> An
 
 
 def _split(ary: Any, *, indices_or_sections: Any, axis: int = 0) -> Any:
-    return tuple(np.array_split(ary, indices_or_sections, axis))
+    parts = np.array_split(ary, indices_or_sections, axis)
+    if sum(part.shape[axis] for part in parts) != np.shape(ary)[axis]:
+        raise ValueError(
+            f"indices are in order: each element is in one part, not as in "
+            f"{indices_or_sections}; take parts that overlap by slices"
+        )
+    return tuple(parts)
 
 
 def _put_together(u: Any, y: Any, ary: Any, *, indices_or_sections: Any, axis: int = 0) -> Any:
@@ -66,8 +73,12 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
 
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """Return `np.split`, which divides into equal parts only."""
-    if isinstance(indices_or_sections, int) and np.shape(ary)[axis] % indices_or_sections:
-        raise ValueError("array split does not result in an equal division")
+    size = np.shape(ary)[axis]
+    if isinstance(indices_or_sections, int) and size % indices_or_sections:
+        raise ShapeError(
+            f"split cannot divide axis {axis} of an array of shape {np.shape(ary)} into "
+            f"{indices_or_sections} equal parts; np.array_split makes parts of unequal length"
+        )
     return array_split(ary, indices_or_sections, axis)
 
 
@@ -84,6 +95,14 @@ def _column_stack(tup: Any) -> Any:
     return CONCATENATE(*[each[:, None] if np.ndim(each) == 1 else each for each in tup], axis=1)
 
 
+def _split_along(axis: int) -> Any:
+    def split_along(ary: Any, indices_or_sections: Any) -> list[Any]:
+        flat = axis == 1 and np.ndim(ary) == 1
+        return split(ary, indices_or_sections, 0 if flat else axis)
+
+    return split_along
+
+
 def _append(arr: Any, values: Any, axis: int | None = None) -> Any:
     return concatenate([arr, values], axis)
 
@@ -91,6 +110,8 @@ def _append(arr: Any, values: Any, axis: int | None = None) -> Any:
 functions[np.concatenate], functions[np.stack] = concatenate, stack
 functions[np.split], functions[np.array_split] = split, array_split
 functions[np.vstack], functions[np.hstack] = _vstack, _hstack
+functions[np.vsplit], functions[np.hsplit] = _split_along(0), _split_along(1)
+functions[np.dsplit] = _split_along(2)
 functions[np.column_stack], functions[np.append] = _column_stack, _append
 
 # -- windows that slide over the last axes: those of a convolution --------------------------------
@@ -141,10 +162,11 @@ windows = linear("windows", _windows, _fold_back)
 fold = linear("fold", _fold, _windows_back)
 
 
-def _sliding_window_view(x: Any, window_shape: Any, axis: Any = None, **kw: Any) -> Any:
+def _sliding_window_view(x: Any, window_shape: Any, axis: Any = None) -> Any:
     """Return `sliding_window_view` over any axes, by bringing them to the end."""
     window = (window_shape,) if isinstance(window_shape, int) else tuple(window_shape)
-    axes = range(np.ndim(x)) if axis is None else (axis,) if isinstance(axis, int) else axis
+    given = range(np.ndim(x)) if axis is None else (axis,) if isinstance(axis, int) else axis
+    axes = [each % np.ndim(x) for each in given]  # counted before windows are added behind them
     rank = len(window)
     turned = np.moveaxis(x, tuple(axes), tuple(range(-rank, 0)))
     ones = (1,) * rank

@@ -17,6 +17,8 @@ __all__ = ["batch_norm", "embedding", "layer_norm", "linear"]
 
 
 def _linear(input: Any, weight: Any, bias: Any = None) -> Any:
+    if np.ndim(weight) != 2:
+        raise ValueError("weight has the shape (features out, features in)")
     product = np.matmul(input, np.transpose(weight))
     return product if bias is None else product + bias
 

@@ -50,6 +50,8 @@ def _loss(
 
 
 def _entropy(p: Any, target: Any) -> Any:
+    if np.any((p < 0) | (p > 1)):
+        raise ValueError("input holds probabilities, from 0 to 1; sigmoid makes them of any number")
     with np.errstate(divide="ignore"):
         log_p, log_q = np.log(p), np.log(1 - p)
     return -(target * np.maximum(log_p, -100) + (1 - target) * np.maximum(log_q, -100))
@@ -88,7 +90,8 @@ def _cross_entropy(input: Any, target: Any, *, reduction: str = "mean") -> Any:
     classes = np.shape(input)[_axis(input)]
     if np.asarray(target).dtype.kind not in "iu" or np.any((target < 0) | (target >= classes)):
         raise ValueError(f"targets are class numbers, integers from 0 to {classes - 1}")
-    chosen = _one_hot(input, target) * log_softmax(input, axis=_axis(input))
+    log_shares = log_softmax(input, axis=_axis(input))
+    chosen = np.where(_one_hot(input, target), log_shares, 0)
     return _reduced(-np.sum(chosen, axis=_axis(input)), reduction)
 
 

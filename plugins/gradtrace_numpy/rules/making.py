@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradtrace_numpy.arrays import functions
+from gradtrace_numpy.dispatch import functions
 from gradtrace_numpy.primitive import DIAGONAL, ZERO, Primitive, Rule, table
 
 __all__ = ["constant", "elementwise", "general", "joint", "linear", "multilinear"]

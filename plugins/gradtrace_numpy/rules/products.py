@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gradtrace_numpy.arrays import functions
+from gradtrace_numpy.dispatch import functions
+from gradtrace_numpy.errors import NoDerivativeError
 from gradtrace_numpy.rules.making import general, multilinear
 
 __all__ = ["EINSUM"]
@@ -92,7 +93,7 @@ EINSUM = general("einsum", _einsum, _einsum_back, pushforwards=[_push_einsum],
 def einsum(subscripts: str, *operands: Any, optimize: Any = None) -> Any:
     """Return `np.einsum` of subscripts in letters."""
     if not isinstance(subscripts, str):
-        raise TypeError("subscripts have a rule as letters only, such as 'ij,jk->ik'")
+        raise NoDerivativeError("np.einsum has a rule for letters only, such as 'ij,jk->ik'")
     return EINSUM(*operands, subscripts=subscripts)
 
 

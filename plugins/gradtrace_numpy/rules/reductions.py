@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from gradtrace_numpy.arrays import functions
+from gradtrace_numpy.dispatch import functions
+from gradtrace_numpy.errors import NoDerivativeError
 from gradtrace_numpy.primitive import Primitive
 from gradtrace_numpy.rules.making import general, linear
 
-__all__ = ["expand", "reduction"]
+__all__ = ["expand", "norm", "reduction"]
 
 
 def expand(reduced: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
@@ -74,9 +75,7 @@ def _std(a: Any, *, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> 
     return np.std(a, axis=axis, ddof=ddof, keepdims=keepdims)
 
 
-def _norm(x: Any, *, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    if ord not in (None, 2, "fro") or (ord == 2 and np.ndim(x) > 1 and not isinstance(axis, int)):
-        raise ValueError(f"only the Euclidean norm has a rule, not ord={ord!r}")
+def _norm(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     return np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims))
 
 
@@ -118,7 +117,7 @@ def _over_deviation(y: Any, a: Any, axis: Any, ddof: int = 0) -> Any:
     return _centred(y, a, axis, ddof) / (2 * _not_zero(y))
 
 
-def _unit(y: Any, x: Any, axis: Any, ord: Any = None) -> Any:
+def _unit(y: Any, x: Any, axis: Any) -> Any:
     return x / _not_zero(y)
 
 
@@ -135,7 +134,7 @@ reduction(_min,  _extreme,                             np.min, np.amin)
 reduction(_prod, _others,                              np.prod)
 reduction(_var,  _centred,                             np.var)
 reduction(_std,  _over_deviation,                      np.std)
-reduction(_norm, _unit,                                np.linalg.norm)
+NORM = reduction(_norm, _unit)
 # fmt: on
 
 # -- running sums and products --------------------------------------------------------------------
@@ -181,19 +180,40 @@ def _from_factors(t: Any, y: Any, a: Any, *, axis: int | None = None) -> Any:
 linear("cumsum", _cumsum, _sum_from, replaces=[np.cumsum])
 general("cumprod", _cumprod, _to_factors, pushforwards=[_from_factors], replaces=[np.cumprod])
 
+# -- norms of vectors, and the one of matrices that is Euclidean ----------------------------------
+
+
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return `np.linalg.norm`, but for the norms of matrices that take singular values."""
+    matrix = np.ndim(x) > 1 if axis is None else not isinstance(axis, int)
+    how: dict[str, Any] = {"axis": axis, "keepdims": keepdims}
+    if ord is None or ord == ("fro" if matrix else 2):
+        return NORM(x, **how)
+    if matrix or not isinstance(ord, int | float) or ord == 0:
+        raise NoDerivativeError(
+            f"np.linalg.norm(…, ord={ord!r}) has no rule in gradtrace_numpy; of matrices it has "
+            "one for 'fro', of vectors for every number but 0"
+        )
+    if np.isinf(ord):
+        return (np.max if ord > 0 else np.min)(np.abs(x), **how)
+    return np.sum(np.abs(x) ** ord, **how) ** (1 / ord)
+
+
+functions[np.linalg.norm] = norm
+
 # -- what NumPy calls by other names --------------------------------------------------------------
 
 
 def _ufunc_reduce(function: Callable[..., Any]) -> Callable[..., Any]:
-    def reduce(array: Any, axis: Any = 0, *args: Any, keepdims: bool = False, **kw: Any) -> Any:
-        return function(array, axis=axis, keepdims=keepdims, **kw)
+    def reduce(array: Any, axis: Any = 0, dtype: None = None, keepdims: bool = False) -> Any:
+        return function(array, axis=axis, keepdims=keepdims)
 
     return reduce
 
 
 def _ufunc_accumulate(function: Callable[..., Any]) -> Callable[..., Any]:
-    def accumulate(array: Any, axis: int = 0, **kw: Any) -> Any:
-        return function(array, axis=axis, **kw)
+    def accumulate(array: Any, axis: int = 0) -> Any:
+        return function(array, axis=axis)
 
     return accumulate
 
@@ -220,5 +240,7 @@ functions[np.add.reduce] = _ufunc_reduce(np.sum)
 functions[np.multiply.reduce] = _ufunc_reduce(np.prod)
 functions[np.maximum.reduce] = _ufunc_reduce(np.max)
 functions[np.minimum.reduce] = _ufunc_reduce(np.min)
+functions[np.logical_and.reduce] = _ufunc_reduce(np.all)
+functions[np.logical_or.reduce] = _ufunc_reduce(np.any)
 functions[np.add.accumulate] = _ufunc_accumulate(np.cumsum)
 functions[np.multiply.accumulate] = _ufunc_accumulate(np.cumprod)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
 
-from gradtrace_numpy.arrays import Array, functions
+from gradtrace_numpy.arrays import Array
+from gradtrace_numpy.dispatch import functions
+from gradtrace_numpy.errors import NoDerivativeError
 from gradtrace_numpy.rules.making import general, linear
+from gradtrace_numpy.rules.shapes import REPEAT
 
-__all__ = ["GETITEM", "SCATTER", "SLOT", "getitem"]
+__all__ = ["GETITEM", "SCATTER", "SLOT", "getitem", "pad"]
 
 
 def _getitem(a: Any, *indices: Any, key: Any) -> Any:
@@ -58,7 +62,8 @@ def _filled(key: Any, indices: Sequence[Any]) -> Any:
 
 def getitem(a: Any, key: Any) -> Any:
     """Return `a[key]`; arrays in the key are operands, everything else is an argument."""
-    parts = key if isinstance(key, tuple) else (key,)
+    parts = [deepcopy(part) if isinstance(part, list) else part
+             for part in (key if isinstance(key, tuple) else (key,))]  # fmt: skip
     indices = [part for part in parts if isinstance(part, Array | np.ndarray)]
     shown = tuple(SLOT if isinstance(part, Array | np.ndarray) else part for part in parts)
     return GETITEM(a, *indices, key=shown if isinstance(key, tuple) else shown[0])
@@ -79,16 +84,24 @@ SCATTER = general("scatter", _scatter, _scatter_back, pushforwards=[_push_scatte
 
 
 def _take(a: Any, indices: Any, axis: int | None = None) -> Any:
-    if axis is None:
-        return getitem(np.ravel(a), np.asarray(getattr(indices, "data", indices)))
-    before = (slice(None),) * (axis % np.ndim(a))
-    return getitem(a, (*before, np.asarray(indices)))
+    a, axis = (np.ravel(a), 0) if axis is None else (a, axis)
+    chosen = indices if isinstance(indices, Array) else np.asarray(indices)
+    return getitem(a, (*(slice(None),) * (axis % np.ndim(a)), chosen))
 
 
-def _take_along_axis(a: Any, indices: Any, axis: int = -1) -> Any:
-    places = list(np.indices(np.shape(indices), sparse=True))
+def _take_along_axis(a: Any, indices: Any, axis: int | None = -1) -> Any:
+    a, axis = (np.ravel(a), 0) if axis is None else (a, axis)
+    places: list[Any] = list(np.indices(np.shape(a), sparse=True))
     places[axis] = indices
     return getitem(a, tuple(places))
+
+
+def _repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
+    """Return `np.repeat`; a number for each element chooses it as often."""
+    if np.size(repeats) == 1:
+        return REPEAT(a, repeats=int(np.ravel(repeats)[0]), axis=axis)
+    a, axis = (np.ravel(a), 0) if axis is None else (a, axis)
+    return _take(a, np.repeat(np.arange(np.shape(a)[axis]), repeats), axis)
 
 
 # -- a part of a matrix, the rest 0 ---------------------------------------------------------------
@@ -109,13 +122,11 @@ def _same_part(part: Callable[..., Any]) -> Callable[..., Any]:
     return pull
 
 
-def _pad(array: Any, *, pad_width: Any, mode: str = "constant") -> Any:
-    if mode != "constant":
-        raise ValueError(f"only mode='constant' with zeros has a rule, not {mode!r}")
+def _pad(array: Any, *, pad_width: Any) -> Any:
     return np.pad(array, pad_width)
 
 
-def _cut(u: Any, y: Any, array: Any, *, pad_width: Any, mode: str = "constant") -> Any:
+def _cut(u: Any, y: Any, array: Any, *, pad_width: Any) -> Any:
     sides = np.broadcast_to(pad_width, (np.ndim(array), 2)).tolist()
     sizes = np.shape(array)
     return u[tuple(slice(low, low + n) for (low, _), n in zip(sides, sizes, strict=True))]
@@ -123,9 +134,30 @@ def _cut(u: Any, y: Any, array: Any, *, pad_width: Any, mode: str = "constant") 
 
 linear("tril", _tril, _same_part(np.tril), replaces=[np.tril])
 linear("triu", _triu, _same_part(np.triu), replaces=[np.triu])
-linear("pad", _pad, _cut, replaces=[np.pad])
+PAD = linear("pad", _pad, _cut)
 
 # -- functions of NumPy made of these -------------------------------------------------------------
+
+
+CHOOSING = ("edge", "reflect", "symmetric", "wrap")
+"""Ways to pad with elements of the array itself."""
+
+
+def pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any = 0) -> Any:
+    """Return `np.pad` with constants, or with elements of the array."""
+    if mode in CHOOSING:
+        places = np.arange(np.size(array)).reshape(np.shape(array))
+        return getitem(np.ravel(array), np.pad(places, pad_width, mode))  # type: ignore[call-overload]
+    if mode != "constant":
+        raise NoDerivativeError(
+            f"np.pad(…, mode={mode!r}) has no rule in gradtrace_numpy; "
+            f"'constant', {', '.join(map(repr, CHOOSING))} have"
+        )
+    padded = PAD(array, pad_width=pad_width)
+    if np.any(constant_values):
+        border = np.zeros(np.shape(array), array.dtype)
+        return padded + np.pad(border, pad_width, constant_values=constant_values)
+    return padded
 
 
 def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
@@ -154,12 +186,14 @@ def _diff(a: Any, n: int = 1, axis: int = -1) -> Any:
     return a
 
 
-def _sort(a: Any, axis: int | None = -1) -> Any:
+def _sort(a: Any, axis: int | None = -1, kind: str | None = None) -> Any:
+    """Return `np.sort`; every kind of it gives the same."""
     a, axis = (np.ravel(a), 0) if axis is None else (a, axis)
     return _take_along_axis(a, np.argsort(getattr(a, "data", a), axis=axis, kind="stable"), axis)
 
 
 functions[operator.getitem] = getitem
+functions[np.pad], functions[np.repeat] = pad, _repeat
 functions[np.take], functions[np.take_along_axis] = _take, _take_along_axis
 functions[np.diagonal], functions[np.diag], functions[np.trace] = _diagonal, _diag, _trace
 functions[np.diff], functions[np.sort] = _diff, _sort

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from gradtrace_numpy.arrays import functions
+from gradtrace_numpy.arrays import Array, plain
+from gradtrace_numpy.dispatch import functions
+from gradtrace_numpy.errors import NoDerivativeError
 from gradtrace_numpy.primitive import IDENTITY
 from gradtrace_numpy.rules.making import linear
 
-__all__ = ["RESHAPE"]
+__all__ = ["REPEAT", "RESHAPE"]
 
 # -- the same elements in the same order ----------------------------------------------------------
 
@@ -116,7 +118,7 @@ def _tile(a: Any, *, reps: Any) -> Any:
 
 
 def _sum_tiles(u: Any, y: Any, a: Any, *, reps: Any) -> Any:
-    times = (reps,) if isinstance(reps, int) else tuple(reps)
+    times = tuple(np.atleast_1d(reps).tolist())
     rank = max(np.ndim(a), len(times))
     times = (1,) * (rank - len(times)) + times
     shape = (1,) * (rank - np.ndim(a)) + np.shape(a)
@@ -125,7 +127,7 @@ def _sum_tiles(u: Any, y: Any, a: Any, *, reps: Any) -> Any:
 
 
 linear("broadcast_to", _broadcast_to, _itself, replaces=[np.broadcast_to])
-linear("repeat", _repeat, _sum_repeats, replaces=[np.repeat])
+REPEAT = linear("repeat", _repeat, _sum_repeats)
 linear("tile", _tile, _sum_tiles, replaces=[np.tile])
 
 # -- functions of NumPy made of these -------------------------------------------------------------
@@ -134,7 +136,10 @@ linear("tile", _tile, _sum_tiles, replaces=[np.tile])
 def reshape(a: Any, shape: Any = None, order: str = "C", **named: Any) -> Any:
     """Return `np.reshape`, which has called its argument `shape` and `newshape`."""
     if order != "C":
-        raise ValueError("only order='C' has a rule")
+        raise NoDerivativeError(
+            f"np.reshape(…, order={order!r}) has no rule in gradtrace_numpy, only order='C' has; "
+            "for the order of Fortran, transpose before and after"
+        )
     return RESHAPE(a, shape=named.get("newshape", shape))
 
 
@@ -157,7 +162,27 @@ def _flip_axis(axis: int) -> Any:
     return lambda m: np.flip(m, axis)
 
 
+def _meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> Any:
+    """Return `np.meshgrid`: each array along an axis of its own, the first two swapped for xy."""
+    axes = list(range(len(xi)))
+    if indexing == "xy":
+        axes[:2] = axes[:2][::-1]
+    grids = [
+        np.expand_dims(np.ravel(x), tuple({*axes} - {i})) for x, i in zip(xi, axes, strict=True)
+    ]
+    whole = np.broadcast_shapes(*map(np.shape, grids))
+    return tuple(grids if sparse else (np.broadcast_to(grid, whole) for grid in grids))
+
+
+def _full_like(a: Any, fill_value: Any, dtype: Any = None) -> Any:
+    if not isinstance(fill_value, Array):
+        return np.full_like(plain(a), fill_value, dtype)
+    return np.broadcast_to(fill_value.astype(dtype or a.dtype), np.shape(a))
+
+
 functions[np.reshape] = reshape
+functions[np.meshgrid], functions[np.full_like] = _meshgrid, _full_like
+functions[np.matrix_transpose] = lambda x: np.swapaxes(x, -1, -2)
 functions[np.atleast_1d], functions[np.atleast_2d] = _atleast(1), _atleast(2)
 functions[np.rot90] = _rot90
 functions[np.flipud], functions[np.fliplr] = _flip_axis(0), _flip_axis(1)
