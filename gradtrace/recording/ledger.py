@@ -12,10 +12,13 @@ import numpy.typing as npt
 
 from gradtrace.recording.sample import FIELDS, QUANTITIES, Series
 
-__all__ = ["Layout", "Page", "Plan", "Reading", "Row", "joined"]
+__all__ = ["Layout", "Page", "Plan", "Reading", "Row", "Table", "joined"]
 
 Row = tuple[Any, ...]
 """One number, or whatever becomes a number when it is read, for each of `FIELDS`."""
+
+Table = npt.NDArray[np.float64]
+"""Rows of numbers, shape (rows, fields)."""
 
 _ORDER = {quantity: position for position, quantity in enumerate(QUANTITIES)}
 _LEAST, _LARGEST = FIELDS.index("min"), FIELDS.index("max")
@@ -117,6 +120,8 @@ class Page:
 
     rows: list[tuple[int, Row]] = field(default_factory=list)
     """Rows of one slot are parts of one tensor, and merged."""
+    tables: list[tuple[list[int], Table]] = field(default_factory=list)
+    """More of them: many slots, with a row of numbers for each."""
     latest: dict[int, Row] = field(default_factory=dict)
     """Rows of which the last one counts."""
     histograms: dict[int, Any] = field(default_factory=dict)
@@ -125,6 +130,7 @@ class Page:
     def join(self, later: Page) -> None:
         """Add what a later page of the same step holds."""
         self.rows += later.rows
+        self.tables += later.tables
         self.latest |= later.latest
         self.histograms |= later.histograms
         self.scalars |= later.scalars

@@ -16,7 +16,7 @@ from torch import Tensor
 import gradtrace
 import gradtrace_torch.moments as compiled
 from gradtrace_torch.moments import build, moments_of, moments_of_many, moments_of_move
-from gradtrace_torch.recording.reductions import measure
+from gradtrace_torch.recording.reductions import measure, rows_of_move, table_of
 
 TYPES = (torch.float32, torch.float64, torch.bfloat16)
 TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-13, torch.bfloat16: 1e-6}
@@ -60,11 +60,13 @@ def test_it_was_compiled_as_gradtrace_was_installed() -> None:
 def test_moments_are_those_of_numpy(size: int, dtype: torch.dtype, seed: int) -> None:
     x, y = drawn(size, dtype, seed), drawn(size, dtype, seed + 1)
     assert_moments(moments_of(x), x)
-    for found, tensor in zip(moments_of_many([x, y[1:]]), (x, y[1:]), strict=True):
-        if tensor.numel():
-            assert_moments(found, tensor)
-        else:
-            assert found is None
+    many = moments_of_many([x, y[1:]])
+    assert many is not None
+    sizes, table, certain = many
+    assert sizes.tolist() == [size, size - 1]
+    assert certain.tolist() == [True, size > 1]
+    for row, tensor in zip(table[certain], (x, y[1:]), strict=False):
+        assert_moments(row.tolist(), tensor)
     value, move = moments_of_move(x, y)
     if dtype is not torch.bfloat16:
         assert_moments(value, x)
@@ -94,7 +96,9 @@ def test_what_cannot_be_trusted_is_not_given(dtype: torch.dtype, place: int) -> 
         assert moments_of(x) is not None
         x[place] = planted
         assert moments_of(x) is None
-        assert moments_of_many([x, torch.ones(2, dtype=dtype)])[0] is None
+        many = moments_of_many([x, torch.ones(2, dtype=dtype)])
+        assert many is not None
+        assert many[2].tolist() == [False, True]
         value, move = moments_of_move(x, torch.zeros_like(x))
         assert value is None
         assert move is None
@@ -108,8 +112,8 @@ def test_what_cannot_be_trusted_is_not_given(dtype: torch.dtype, place: int) -> 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.int64, torch.bool, torch.complex64])
 def test_other_types_take_the_other_way(dtype: torch.dtype) -> None:
     assert moments_of(torch.ones(3, dtype=dtype)) is None
-    assert moments_of_many([torch.ones(3, dtype=dtype)]) == [None]
-    assert moments_of_many([]) == []
+    assert moments_of_many([torch.ones(3, dtype=dtype)]) is None
+    assert moments_of_many([]) is None
 
 
 @needs_compiler
@@ -147,7 +151,8 @@ def test_rows_are_those_of_numpy(
     planted: list[float], dtype: torch.dtype, fast: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not fast:
-        monkeypatch.setattr(compiled, "_moments", {})
+        for name in ("_moments", "_moments_of_many", "_moments_of_move"):
+            monkeypatch.setattr(compiled, name, {})
     for size in (1, 100, 2**16 + 1):
         x = drawn(size, dtype, 6)
         x = torch.cat([x, torch.tensor(planted).to(dtype)])
@@ -163,6 +168,10 @@ def test_rows_are_those_of_numpy(
         np.testing.assert_allclose(row[2], sums[1], rtol=1e-6)
         assert list(row[3:5]) == [finite.min(), finite.max()]
         assert list(row[5:]) == [*counts, near, np.isnan(wide).sum()]
+        together = table_of([x, x[:1]])
+        np.testing.assert_array_equal(together[0], [*row[:7], math.nan, row[8]])
+        before = torch.zeros_like(x)
+        np.testing.assert_array_equal(rows_of_move(x, before), [together[0]] * 2)
 
 
 @pytest.mark.parametrize("fast", [True, False], ids=["compiled", "not compiled"])

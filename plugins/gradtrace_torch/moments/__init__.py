@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -21,6 +23,10 @@ __all__ = ["Moments", "moments_of", "moments_of_many", "moments_of_move"]
 
 Moments = list[float]
 """Sum, sum of squares, minimum, maximum and number of zeros."""
+
+Sizes = npt.NDArray[np.uintp]
+Table = npt.NDArray[np.float64]
+Certain = npt.NDArray[np.bool_]
 
 _WIDTH = 5
 
@@ -79,24 +85,26 @@ def moments_of(tensor: Tensor) -> Moments | None:
     return _trusted(found[:], size, _LEAST[tensor.dtype])
 
 
-def moments_of_many(tensors: Sequence[Tensor]) -> list[Moments | None]:
-    """Return the moments of each tensor; all are contiguous and of one type.
+def moments_of_many(tensors: Sequence[Tensor]) -> tuple[Sizes, Table, Certain] | None:
+    """Return size and moments of each tensor, a row each, and whether these are certain.
 
-    >>> moments_of_many([torch.tensor([3.0, math.nan]), torch.ones(0)])
-    [None, None]
+    All tensors are contiguous and of one type. None where that was not compiled.
+
+    >>> sizes, table, certain = moments_of_many([torch.tensor([3.0, math.nan]), torch.ones(3)])
+    >>> sizes, table[1], certain
+    (array([2, 3], dtype=uint64), array([3., 3., 1., 1., 0.]), array([False,  True]))
     """
     function = _moments_of_many.get(tensors[0].dtype) if tensors else None
     if function is None:
-        return [None] * len(tensors)
-    count, sizes = len(tensors), [tensor.numel() for tensor in tensors]
-    pointers = (_POINTER * count)(*[tensor.data_ptr() for tensor in tensors])
-    found = (ctypes.c_double * (count * _WIDTH))()
-    function(pointers, (_SIZE * count)(*sizes), count, found)
-    cells, least = iter(found[:]), _LEAST[tensors[0].dtype]
-    return [
-        _trusted(moments, size, least)
-        for size, *moments in zip(sizes, *[cells] * _WIDTH, strict=True)
-    ]
+        return None
+    sizes = np.array([tensor.numel() for tensor in tensors], np.uintp)
+    pointers = np.array([tensor.data_ptr() for tensor in tensors], np.uintp)
+    table = np.empty((len(tensors), _WIDTH))
+    function(pointers.ctypes.data, sizes.ctypes.data, len(tensors), table.ctypes.data)
+    least = _LEAST[tensors[0].dtype]
+    squares, zeros = table[:, 1], table[:, 4]
+    certain = (squares >= least * sizes) & (squares < math.inf) | (zeros == sizes)
+    return sizes, table, certain & (sizes > 0)
 
 
 def moments_of_move(now: Tensor, before: Tensor) -> tuple[Moments | None, Moments | None]:

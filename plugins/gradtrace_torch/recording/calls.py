@@ -44,8 +44,8 @@ class Calls:
         self._passes = passes
         self._working = working
         self._streams = Streams()
-        self._later: list[tuple[Module, Tensor, int]] = []
-        """Small outputs, with the version they had."""
+        self._later: list[tuple[Module, Tensor, int, bool]] = []
+        """Small outputs, with the version they had, and whether they are measured already."""
         self._seen: tuple[Tensor, int, Row | None] | None = None
         self._came: tuple[Tensor, Row | None] | None = None
         self._forward: set[Module] = set()
@@ -93,8 +93,9 @@ class Calls:
         elif module in self._forward:
             return
         if not module.hurries and module.ends is None and is_small(output):
-            self._later.append((module, output, output._version))
-            if module.hurries is False:
+            known = module.hurries is None
+            self._later.append((module, output, output._version, known))
+            if not known:
                 return
         seen = self._seen
         if seen is not None and seen[0] is output and seen[1] == output._version:
@@ -108,27 +109,28 @@ class Calls:
 
     def _measure_later(self) -> None:
         later, self._later = self._later, []
-        kept = [(m, output) for m, output, _ in later if m.hurries is False]
-        for module, output, version in later:
-            overwritten = output._version != version
-            if overwritten and module.hurries is False:
-                kept = [(m, o) for m, o in kept if o is not output]
-            module.hurries = overwritten or bool(module.hurries)
-        rows = measure_together([output for _, output in kept])
-        for (module, _), row in zip(kept, rows, strict=True):
-            if row is not None:
-                self.page.rows.append((module.output_slot, row))
+        kept = []
+        for module, output, version, known in later:
+            if output._version != version:
+                module.hurries = True
+            else:
+                module.hurries = bool(module.hurries)
+                if not known:
+                    kept.append((module, output))
+        if kept:
+            slots = [module.output_slot for module, _ in kept]
+            self.page.tables.append((slots, measure_together([output for _, output in kept])))
 
     def arrived(self, slot: int, gradient: Tensor) -> None:
         """Measure a gradient, of which the next one to arrive may be the same tensor."""
         found = self._passes.found()
+        if is_small(gradient):
+            found.later.append((slot, gradient))
+            return
         if not self.large and gradient.numel() > LARGE:
             return
         came = self._came
         if came is None or came[0] is not gradient:
-            if is_small(gradient):
-                found.later.append((slot, gradient))
-                return
             self._streams.note(gradient)
             self._came = came = (gradient, measure(gradient))
         if came[1] is not None:

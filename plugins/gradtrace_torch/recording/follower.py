@@ -23,7 +23,7 @@ from gradtrace_torch.recording.parameters import Parameters
 from gradtrace_torch.recording.passes import Found, Passes
 from gradtrace_torch.recording.ranks import averaged_by, gather, place_in_world, unwrapped
 from gradtrace_torch.recording.readback import PageReading
-from gradtrace_torch.recording.reductions import scaled
+from gradtrace_torch.recording.reductions import rescaled
 from gradtrace_torch.recording.scaling import Scaling
 from gradtrace_torch.recording.together import measure_together
 
@@ -156,12 +156,12 @@ class TorchFollower:
             self._scaling.search()
             unscale = self._unscale = self._reciprocal()
             factor = (1.0 if unscale is None else unscale) / self._world
-            small = measure_together([gradient for _, gradient in found.later])
-            slots = (slot for slot, _ in found.later)
-            rows = found.rows + [(slot, row) for slot, row in zip(slots, small, strict=True) if row]
-            if not isinstance(factor, float) or factor != 1:
-                rows = [(slot, scaled(row, factor)) for slot, row in rows]
-            self._calls.page.rows += rows
+            page = Page(found.rows)
+            if found.later:
+                slots = [slot for slot, _ in found.later]
+                small = measure_together([gradient for _, gradient in found.later])
+                page.tables.append((slots, small))
+            self._calls.page.join(rescaled(page, factor))
             self._params.measure_gradients(unscale)
 
     def _before_step(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -196,11 +196,7 @@ class TorchFollower:
         factor = (1.0 if self._unscale is None else self._unscale) / (
             1.0 if before is None else before
         )
-        page = self._calls.page
-        page.rows = [
-            (slot, row if slot in self._calls.outputs else scaled(row, factor))
-            for slot, row in page.rows
-        ]
+        self._calls.page = rescaled(self._calls.page, factor, but=self._calls.outputs)
         self._params.rescale(factor)
 
     def _after_step(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

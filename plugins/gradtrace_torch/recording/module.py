@@ -14,17 +14,7 @@ from gradtrace.recording.observer import ENDS, LARGE
 from gradtrace.recording.sample import Series
 from gradtrace_torch.arguments import tensors_in
 from gradtrace_torch.recording.together import SMALL
-from gradtrace_torch.recording.uses import (
-    Edge,
-    Path,
-    Share,
-    core_of,
-    edge_of,
-    follow,
-    node_at,
-    path_to,
-    uses_of,
-)
+from gradtrace_torch.recording.uses import Edge, Share, Way, edge_of, uses_of
 
 if TYPE_CHECKING:
     from gradtrace_torch.recording.calls import Calls
@@ -47,10 +37,7 @@ class Module:
         self._calls = calls
         self._name = name
         self._series = lambda quantity: Series(name, quantity, "module", op, name, "parts")
-        self._path: Path | None = None
-        """How the gradient went to the one input, last time."""
-        self._core: int | None = None
-        """The place on that way of the one node that does more than to reshape it."""
+        self._way: Way | None = None
 
     def enter(self, module: nn.Module, arguments: tuple[Any, ...]) -> None:
         """Remember how many autograd nodes there are before the call."""
@@ -84,7 +71,7 @@ class Module:
             slots = self._calls.slots(self._name, self._series)
             self.output_slot, self._upstream_slot, self._downstream_slot = slots
         outputs = [output] if isinstance(output, Tensor) else _tensors(output)
-        if not self._calls.large and any(each.numel() > LARGE for each in outputs):
+        if not self._calls.large and any(map(_is_large, outputs)):
             return
         for tensor in outputs:
             if tensor.is_floating_point() or tensor.is_complex():
@@ -97,16 +84,17 @@ class Module:
 
     def _knows_the_way(self, arguments: Any, keywords: Any, output: Any) -> bool:
         """Put hooks where they were needed last time, if that is where they are needed."""
-        if self._path is None or keywords or len(arguments) != 1 or type(output) is not Tensor:
+        way = self._way
+        if way is None or keywords or len(arguments) != 1 or type(output) is not Tensor:
             return False
         node, given = output.grad_fn, arguments[0]
         if node is None or output.output_nr or type(given) is not Tensor or given.grad_fn is None:
             return False
-        user = follow(self._path, node, given)
+        user = way.end(node, given)
         if user is None or given is output:
             return False
-        if self._core is not None and (user is node or output.numel() <= SMALL):
-            node_at(self._path[: self._core], node).register_hook(self._passed_through)
+        if way.core_slot >= 0 and (user is node or output.numel() <= SMALL):
+            way.core(node).register_hook(self._passed_through)
         else:
             node.register_prehook(self._came)
             user.register_hook(self._went)
@@ -117,14 +105,13 @@ class Module:
             self._calls.arrived(self._upstream_slot, upstream[0])
 
     def _went(self, downstream: tuple[Any, ...], upstream: tuple[Any, ...]) -> None:
-        assert self._path is not None
-        self._passed(downstream[self._path[-1]])
+        assert self._way is not None
+        self._passed(downstream[self._way.slot])
 
     def _passed_through(self, downstream: tuple[Any, ...], upstream: tuple[Any, ...]) -> None:
-        assert self._path is not None
-        assert self._core is not None
+        assert self._way is not None
         self._came(upstream)
-        self._passed(downstream[self._path[self._core]])
+        self._passed(downstream[self._way.core_slot])
 
     def _expect(
         self, results: list[Edge], inputs: list[Tensor], outputs: list[Tensor], since: int
@@ -143,8 +130,7 @@ class Module:
             node.register_prehook(self._arrival(number, through=through))
         if self.is_plain and len(uses) == len(results) == 1:
             (edge, places), (node, number) = next(iter(uses.items())), results[0]
-            self._path = path_to(edge, node) if len(places) == 1 and not number else None
-            self._core = core_of(self._path, node) if self._path else None
+            self._way = Way.between(edge, node) if len(places) == 1 and not number else None
 
     def _arrival(self, number: int, *, through: bool) -> Callable[[tuple[Any, ...]], None]:
         def hook(gradients: tuple[Any, ...]) -> None:
@@ -170,6 +156,10 @@ def _listener(
             share.add(downstream[slot])
 
     return hook
+
+
+def _is_large(tensor: Tensor) -> bool:
+    return tensor.numel() > LARGE
 
 
 def _tensors(value: Any) -> list[Tensor]:

@@ -57,6 +57,9 @@ class PageReading:
         rows = [*page.rows, *page.latest.items()]
         self._slots = [slot for slot, _ in rows]
         self._rows: list[Any] = [row for _, row in rows]
+        self._tables = [table for _, table in page.tables]
+        for slots, _ in page.tables:
+            self._slots += slots
         self._scalars = page.scalars
         self._histograms = page.histograms
         self._layout = layout
@@ -96,6 +99,7 @@ class PageReading:
             for (holder, key), number in zip(places, transfer.numbers(), strict=True):
                 holder[key] = number
         rows = np.array(self._rows, dtype=np.float64).reshape(-1, _WIDTH)
+        rows = np.concatenate([rows, *self._tables])
         rows[rows[:, _LEAST] > rows[:, _LARGEST], _LEAST : _LARGEST + 1] = np.nan  # none is finite
         scalars = {name: float(scalar) for name, scalar in self._scalars.items()}
         histograms = {

@@ -6,7 +6,8 @@ On a device the numbers stay there, and nothing waits for them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gradtrace.recording.ledger import Row
+from gradtrace.recording.ledger import Page, Row, Table
 from gradtrace.recording.observer import NEAR
-from gradtrace.recording.sample import BINS, EDGES
+from gradtrace.recording.sample import BINS, EDGES, FIELDS
 from gradtrace_torch.elements import flat, is_odd, is_ordinary, plain, stored
 from gradtrace_torch.moments import Moments, moments_of, moments_of_many, moments_of_move
 from gradtrace_torch.recording.afar import exponents_of, row_afar
@@ -27,12 +28,15 @@ __all__ = [
     "binned",
     "histogram",
     "measure",
-    "rows_of_many",
+    "rescaled",
     "rows_of_move",
     "scaled",
+    "table_of",
 ]
 
 NAN = math.nan
+
+_SATURATED = FIELDS.index("saturated")
 
 Numbers = npt.NDArray[Any]
 
@@ -93,12 +97,19 @@ def _row_of(tensor: Tensor, ends: Ends) -> Row:
     return (float(tensor.numel()), *moments, 0.0, near, 0.0)
 
 
-def rows_of_many(tensors: Sequence[Tensor]) -> list[Row]:
-    """Return the statistics of small tensors, contiguous and of one type, all at once."""
-    return [
-        _row_of_blocks(tensor, None) if moments is None else _row(tensor, moments)
-        for tensor, moments in zip(tensors, moments_of_many(tensors), strict=True)
-    ]
+def table_of(tensors: Sequence[Tensor]) -> Table:
+    """Return the statistics of tensors, contiguous and of one type, a row each."""
+    found = moments_of_many(tensors)
+    if found is None:
+        rows = [_row_of_blocks(tensor, None) for tensor in tensors]
+        return np.array(rows).reshape(-1, len(FIELDS))
+    table = np.zeros((len(tensors), len(FIELDS)))
+    table[:, 0], table[:, 1:6], certain = found
+    table[:, _SATURATED] = NAN
+    if not certain.all():
+        for place in np.flatnonzero(~certain).tolist():
+            table[place] = _row_of_blocks(tensors[place], None)
+    return table
 
 
 def _row(tensor: Tensor, moments: Moments) -> Row:
@@ -172,6 +183,17 @@ def scaled(row: Row, factor: Any) -> Row:
     size, total, sumsq, low, high, *rest = row
     sums = _times(total, factor), _times(sumsq, factor * factor)
     return (size, *sums, _times(low, factor), _times(high, factor), *rest)
+
+
+def rescaled(page: Page, factor: Any, *, but: Collection[int] = ()) -> Page:
+    """Return the page of what is `factor` times as much, `but` for these slots."""
+    if isinstance(factor, float) and factor == 1:
+        return page
+    rows = list(page.rows)
+    for slots, table in page.tables:
+        rows += zip(slots, table.tolist(), strict=True)
+    multiplied = [(slot, row if slot in but else scaled(row, factor)) for slot, row in rows]
+    return replace(page, rows=multiplied, tables=[])
 
 
 def _times(cell: Any, factor: Any) -> Any:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gradtrace.recording.ledger import Row
-from gradtrace_torch.recording.reductions import rows_of_many
+from gradtrace.recording.ledger import Table
+from gradtrace_torch.recording.reductions import table_of
 
 __all__ = ["SMALL", "is_small", "measure_together"]
 
@@ -37,11 +37,11 @@ def _keeps_little(view: Tensor) -> bool:
     return not view.is_neg() and view.untyped_storage().nbytes() <= _BYTES
 
 
-def measure_together(tensors: Sequence[Tensor]) -> list[Row]:
-    """Return the statistics of each tensor, all of them small; see `measure`.
+def measure_together(tensors: Sequence[Tensor]) -> Table:
+    """Return the statistics of tensors, all of them small, a row each; see `measure`.
 
-    >>> row, _ = measure_together([torch.tensor([3.0, -4.0]), torch.ones(9)])
-    >>> row[:5]
-    (2.0, -1.0, 25.0, -4.0, 3.0)
+    >>> measure_together([torch.tensor([3.0, -4.0]), torch.ones(9)])[:, :5]
+    array([[ 2., -1., 25., -4.,  3.],
+           [ 9.,  9.,  9.,  1.,  1.]])
     """
-    return rows_of_many([each if each.is_contiguous() else each.contiguous() for each in tensors])
+    return table_of([each if each.is_contiguous() else each.contiguous() for each in tensors])

@@ -9,17 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
-__all__ = [
-    "Edge",
-    "Path",
-    "Share",
-    "core_of",
-    "edge_of",
-    "follow",
-    "node_at",
-    "path_to",
-    "uses_of",
-]
+__all__ = ["Edge", "Share", "Way", "edge_of", "uses_of"]
 
 Edge = tuple[Any, int]
 """An autograd node with one of its outputs in the forward pass, or one of its operands."""
@@ -99,48 +89,65 @@ def edge_of(tensor: Tensor) -> Edge | None:
     return None
 
 
-def path_to(edge: Edge, node: Node, depth: int = _DEEPEST) -> Path | None:
-    """Return the shortest path from `node` to the use of what came from `edge`."""
+class Way:
+    """How the gradient went from the result of a module back to its one input, in the last call."""
+
+    def __init__(self, path: Path, node: Node) -> None:
+        *self._before, self.slot = path
+        """The slot of the last node through which the gradient leaves the module."""
+        self._to_core = _core_of(path, node)
+        self.core_slot = -1 if self._to_core is None else path[len(self._to_core)]
+        """Likewise of the one node that does more than to reshape; -1 if several do.
+
+        What arrives there and departs has the same elements as at the ends of the way.
+        """
+
+    @classmethod
+    def between(cls, edge: Edge, node: Node) -> Way | None:
+        """Return the shortest way from `node` to the use of what came from `edge`."""
+        path = _path_to(edge, node, _DEEPEST)
+        return None if path is None else cls(path, node)
+
+    def end(self, node: Node, tensor: Tensor) -> Node | None:
+        """Return the last node of the way, if it leads from `node` to a use of `tensor`."""
+        user: Any = node
+        for slot in self._before:
+            before = user.next_functions
+            user = before[slot][0] if slot < len(before) else None
+            if user is None:
+                return None
+        before = user.next_functions
+        if self.slot < len(before) and before[self.slot] == (tensor.grad_fn, tensor.output_nr):
+            found: Node = user
+            return found
+        return None
+
+    def core(self, node: Node) -> Node:
+        """Return the one node that does more than to reshape."""
+        return _node_at(self._to_core or (), node)
+
+
+def _path_to(edge: Edge, node: Node, depth: int) -> Path | None:
     for slot, use in enumerate(node.next_functions):
         if use == edge:
             return (slot,)
     if depth:
         for slot, (before, _) in enumerate(node.next_functions):
-            rest = None if before is None else path_to(edge, before, depth - 1)
+            rest = None if before is None else _path_to(edge, before, depth - 1)
             if rest is not None:
                 return (slot, *rest)
     return None
 
 
-def core_of(path: Path, node: Node) -> int | None:
-    """Return how far down `path` the one node is that does more than reshape; None if several do.
-
-    Upstream and downstream gradient have the same elements there as at the ends.
-    """
-    names = [node_at(path[:depth], node).name() for depth in range(len(path))]
+def _core_of(path: Path, node: Node) -> Path | None:
+    """Return the way to the one node that does more than to reshape, None if several do."""
+    names = [_node_at(path[:depth], node).name() for depth in range(len(path))]
     cores = [depth for depth, name in enumerate(names) if name not in _RESHAPES]
-    return cores[0] if len(cores) == 1 else None
+    return path[: cores[0]] if len(cores) == 1 else None
 
 
-def node_at(way: Path, node: Node) -> Node:
-    """Return the node at the end of a way that is known to be there."""
+def _node_at(way: Path, node: Node) -> Node:
     for slot in way:
         before: Any = node.next_functions[slot][0]
         node = before
     return node
-
-
-def follow(path: Path, node: Node, tensor: Tensor) -> Node | None:
-    """Return the node at the end of `path` if it uses `tensor`, as it did in another call."""
-    *way, last = path
-    user: Any = node
-    for slot in way:
-        before = user.next_functions
-        user = before[slot][0] if slot < len(before) else None
-        if user is None:
-            return None
-    before = user.next_functions
-    if last < len(before) and before[last] == (tensor.grad_fn, tensor.output_nr):
-        found: Node = user
-        return found
-    return None
