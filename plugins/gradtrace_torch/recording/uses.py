@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.autograd.graph import Node
+
+from gradtrace_torch.edges import edge_of, node_of
 
 __all__ = [
     "Edge",
     "Path",
     "Share",
     "core_of",
-    "edge_of",
     "follow",
     "node_at",
     "path_to",
@@ -63,7 +63,7 @@ def uses_of(
     oldest = since
     for tensor in inputs:
         if any(tensor is output for output in outputs) and tensor._version:
-            node: Any = tensor.grad_fn  # written in place: it used what the tensor was before
+            node: Any = node_of(tensor)  # written in place: it used what the tensor was before
             if node is not None and node._sequence_nr() >= since:
                 return {
                     edge: [(node, slot)]
@@ -87,16 +87,6 @@ def uses_of(
                 met.add(edge[0])
                 pending.append(edge[0])
     return {edge: places for edge, places in edges.items() if places}
-
-
-def edge_of(tensor: Tensor) -> Edge | None:
-    """Return where the gradient of a tensor arrives, None where none does."""
-    if tensor.grad_fn is not None:
-        return tensor.grad_fn, tensor.output_nr
-    if tensor.requires_grad:
-        edge = torch.autograd.graph.get_gradient_edge(tensor)
-        return edge.node, edge.output_nr
-    return None
 
 
 def path_to(edge: Edge, node: Node, depth: int = _DEEPEST) -> Path | None:
@@ -140,7 +130,7 @@ def follow(path: Path, node: Node, tensor: Tensor) -> Node | None:
         if user is None:
             return None
     before = user.next_functions
-    if last < len(before) and before[last] == (tensor.grad_fn, tensor.output_nr):
+    if last < len(before) and before[last] == (node_of(tensor), tensor.output_nr):
         found: Node = user
         return found
     return None
