@@ -86,6 +86,16 @@ def test_the_one_wrong_backward_is_named_and_no_other(name: str, dtype: torch.dt
             assert failed.error == pytest.approx(abs(error - 1), rel=0.9)
 
 
+def test_an_apply_that_was_taken_before_the_trace_is_differenced_too() -> None:
+    forward, slope = FUNCTIONS["square"]
+    apply = scaled_function(1.5, forward=forward, slope=slope).apply
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4)).double()
+    model[0].register_module("inner", nn.Linear(4, 4).double())
+    model[0].forward = lambda x: apply(model[0].inner(x), 1.0)
+    graph = traced(model, torch.randn(2, 4, dtype=torch.float64))
+    assert [each.node for each in graph.check(numeric=True).failed] == ["0.Planted"]
+
+
 def test_only_the_wrong_operand_is_blamed() -> None:
     class Product(torch.autograd.Function):
         @staticmethod
