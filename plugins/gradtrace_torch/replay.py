@@ -21,8 +21,26 @@ __all__ = ["Memory"]
 Array = npt.NDArray[Any]
 
 
-_DELIBERATE = (torch.nn.functional.embedding,)
-"""Functions whose backward is by design not the derivative."""
+_STRAIGHT = "its backward passes straight through what is rounded, on purpose"
+
+_DELIBERATE: dict[Any, str] = {
+    torch.nn.functional.ctc_loss: "its backward takes log_probs to come from a log_softmax",
+    torch.fake_quantize_per_tensor_affine: _STRAIGHT,
+    torch.fake_quantize_per_channel_affine: _STRAIGHT,
+    torch._fake_quantize_learnable_per_tensor_affine: _STRAIGHT,
+    torch._fake_quantize_learnable_per_channel_affine: _STRAIGHT,
+}
+"""Functions whose backward is by design not the derivative, with what it is."""
+
+_OPTIONALLY: dict[Any, tuple[str, int, str]] = {
+    torch.nn.functional.embedding: (
+        "padding_idx",
+        2,
+        "its backward leaves out the rows of padding_idx on purpose",
+    ),
+    torch.nn.functional.gumbel_softmax: ("hard", 2, _STRAIGHT),
+}
+"""The same, if given this argument, which may stand at this position."""
 
 
 class _Hole(NamedTuple):
@@ -52,10 +70,19 @@ class Memory:
     def _given(self, name: str, position: int) -> Any:
         return self._kwargs.get(name, (*self._args, *[None] * 3)[position])
 
+    def _deliberate(self) -> str | None:
+        """Return what the backward is instead of the derivative, where that is meant so."""
+        function = self._op.function
+        name, position, why = _OPTIONALLY.get(function, ("", 0, ""))
+        if name and self._given(name, position) not in (None, False):
+            return why
+        return _DELIBERATE.get(function)
+
     def replay(self, call: LiveCall) -> Replay | str:
         """Return the function of the operands that `call` has on the tape, or why there is none."""
-        if self._op.function in _DELIBERATE and self._given("padding_idx", 2) is not None:
-            return "its backward leaves out the rows of padding_idx on purpose"
+        deliberate = self._deliberate()
+        if deliberate is not None:
+            return deliberate
         paths = [(path, i) for i, use in enumerate(call.uses) for path in (use.path, *use.also)]
         places = dict(paths)
         holes = set(_holes([self._args, self._kwargs]))
