@@ -19,6 +19,8 @@ from gradtrace.tape import Replay
 
 __all__ = ["judge_differences"]
 
+EPS = float(np.finfo(np.float64).eps)
+
 STEPS = (6e-6, 6e-7, 6e-8, 6e-9)
 """Relative steps of a central difference. The first is the cube root of the float64 precision, at
 which truncation and rounding are equally small (Press et al., Numerical Recipes, 5.7); the finer
@@ -63,6 +65,13 @@ class _Point:
     def middle(self) -> Array:
         """What comes of the operands as they were recorded."""
         return self.results(self.operands)
+
+    @cached_property
+    def precision(self) -> float:
+        """The relative precision of the results: that of float64, unless the call casts."""
+        found = self.replay(self.operands)
+        kinds = [np.asarray(found[part]).dtype for part in self.parts]
+        return max((float(np.finfo(kind).eps) for kind in kinds if kind.kind == "f"), default=EPS)
 
     def results(self, operands: Sequence[Array]) -> Array:
         found = self.replay(operands)
@@ -190,9 +199,8 @@ def _directions(operand: Array, results: int) -> Iterator[Array]:
     """
     movable = np.abs(operand) < LARGEST
     sizes = np.where(movable, np.abs(operand), 0.0)
-    typical = float(np.quantile(sizes[sizes > 0], 0.1)) if sizes.any() else 0.0
-    floor = 1e-3 * typical if typical else 1.0
-    scales = np.where(movable, np.maximum(sizes, floor), 0.0)
+    typical = float(np.quantile(sizes[sizes > 0], 0.1)) if sizes.any() else 1.0
+    scales = np.where(sizes > 0, np.maximum(sizes, 1e-3 * typical), np.where(movable, typical, 0.0))
     if operand.size <= FULL and operand.size * results <= WORK:
         for index in map(tuple, np.argwhere(movable)):
             direction = np.zeros(operand.shape)
@@ -201,7 +209,7 @@ def _directions(operand: Array, results: int) -> Iterator[Array]:
         return
     generator = np.random.default_rng(0)
     for number in range(DIRECTIONS if DIRECTIONS * results <= WORK else FEW):
-        steps = sizes if number % 2 and typical else scales
+        steps = sizes if number % 2 and sizes.any() else scales
         yield steps * generator.choice([-1.0, 1.0], operand.shape)
 
 
@@ -221,7 +229,7 @@ def _slope(
     behind = point.moved(key, direction, -step)
     moved = np.where(ahead != behind, np.abs(ahead) + np.abs(behind), 0.0)
     change = ahead - behind
-    rounding = 4 * np.finfo(float).eps * moved
+    rounding = 4 * point.precision * moved
     bend = np.maximum(np.abs(ahead - 2 * point.middle + behind) - rounding, 0.0)
     weights = np.abs(upstream)
     return _Slope(
@@ -247,8 +255,9 @@ def _along(
     shares = expected * direction.ravel()
     wanted, length = float(shares.sum()), math.sqrt(float(np.square(shares).sum()))
     slope, error, gap = _Slope(0.0, 0.0, 0.0), 0.0, math.inf
+    coarser = (point.precision / EPS) ** (1 / 3)
     for step in STEPS:
-        finer = _slope(point, edge.key, upstream, direction, step, tolerance.noise)
+        finer = _slope(point, edge.key, upstream, direction, coarser * step, tolerance.noise)
         if not math.isfinite(finer.found):
             return Outcome("unverifiable", f"its function is not finite about {edge.operand}")
         scale = max(abs(finer.found), length)

@@ -43,6 +43,9 @@ _OPTIONALLY: dict[Any, tuple[str, int, str]] = {
 """The same, if given this argument, which may stand at this position."""
 
 
+_WIDE = dict.fromkeys((torch.float32, torch.float16, torch.bfloat16), torch.float64)
+
+
 class _Hole(NamedTuple):
     """Where a tensor stood among the arguments."""
 
@@ -74,7 +77,8 @@ class Memory:
         """Return what the backward is instead of the derivative, where that is meant so."""
         function = self._op.function
         name, position, why = _OPTIONALLY.get(function, ("", 0, ""))
-        if name and self._given(name, position) not in (None, False):
+        given = self._given(name, position) if name else None
+        if given is not None and given is not False:
             return why
         return _DELIBERATE.get(function)
 
@@ -121,9 +125,11 @@ def _emptied(value: Any, path: Path) -> Any:
 
 
 def _filled(value: Any, tensors: dict[Path, Tensor]) -> Any:
-    """Return `value` with a tensor in each hole."""
+    """Return `value` with a tensor in each hole, and no precision asked for below float64."""
     if isinstance(value, _Hole):
         return tensors[value.path].clone()
+    if isinstance(value, torch.dtype):
+        return _WIDE.get(value, value)
     if isinstance(value, dict):
         return {key: _filled(each, tensors) for key, each in value.items()}
     if isinstance(value, list | tuple) and type(value) is not torch.Size:

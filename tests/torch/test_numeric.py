@@ -223,6 +223,25 @@ def test_calls_that_autograd_made_out_of_sight_say_so() -> None:
     assert any("autograd made it out of sight" in str(reason) for reason in reasons)
 
 
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda x: functional.softmax(x, -1, dtype=torch.float32)[:, 0].sum(),
+        lambda x: x.float().exp().sum(),
+        lambda x: x.to(torch.float32).exp().sum(),
+        lambda x: x.half().float().exp().sum(),
+    ],
+)
+def test_calls_that_cast_are_differenced_too(run: Any) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(16, 16, dtype=torch.float64, requires_grad=True)
+    with gradtrace.trace(keep="all") as graph:
+        run(x).backward()
+    check = graph.check(numeric=True)
+    assert check.ok, str(check)
+    assert not check.unverifiable, str(check)
+
+
 def test_random_calls_are_run_again_with_their_random_state() -> None:
     torch.manual_seed(3)
     x = torch.randn(50, requires_grad=True)
