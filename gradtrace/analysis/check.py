@@ -29,7 +29,7 @@ NOT_KEPT = (
     "only what was traced with keep='all' and detail='call' can be, in the process that traced it"
 )
 
-NOT_SEEN = "autograd made it out of sight, or it writes through a view"
+NOT_SEEN = "it ran out of sight: scripted, in a backward pass, or through a view"
 
 _Edge = tuple[str, dict[str, Any]]
 

@@ -254,23 +254,30 @@ def _along(
     """
     shares = expected * direction.ravel()
     wanted, length = float(shares.sum()), math.sqrt(float(np.square(shares).sum()))
-    slope, error, gap = _Slope(0.0, 0.0, 0.0), 0.0, math.inf
+    rest = float(np.abs(expected).max(initial=0.0)) * float(np.abs(direction).max(initial=0.0))
+    kink = Outcome("unverifiable", f"its function has a kink or a jump at this {edge.operand}")
     coarser = (point.precision / EPS) ** (1 / 3)
+
+    def at(step: float) -> _Slope:
+        return _slope(point, edge.key, upstream, direction, coarser * step, tolerance.noise)
+
+    slope, error, gap = _Slope(0.0, 0.0, 0.0), 0.0, math.inf
     for step in STEPS:
-        finer = _slope(point, edge.key, upstream, direction, coarser * step, tolerance.noise)
+        finer = at(step)
         if not math.isfinite(finer.found):
             return Outcome("unverifiable", f"its function is not finite about {edge.operand}")
         scale = max(abs(finer.found), length)
-        allowed = max(ACCURACY, tolerance.relative) * scale + finer.rounding
+        allowed = max(ACCURACY, tolerance.relative) * scale + tolerance.noise * rest
+        allowed += finer.rounding
         if allowed > gap / 4:
             break  # so fine a step tells rounding only
         slope, gap = finer, abs(finer.found - wanted)
         error = gap / scale if scale else 0.0
         if gap <= allowed:
-            return Outcome("pass", error=error)
+            symmetric = slope.bend > scale + allowed and at(step / 10).bend > slope.bend / 2
+            return kink if symmetric else Outcome("pass", error=error)
     if slope.bend > gap / 4:
-        reason = f"its function has a kink or a jump at this {edge.operand}"
-        return Outcome("unverifiable", reason)
+        return kink
     where, unit = _place(direction)
     reason = (
         f"backward gives {wanted / unit:.6g} for {edge.operand}{where}, "

@@ -23,7 +23,14 @@ Array = npt.NDArray[Any]
 
 _STRAIGHT = "its backward passes straight through what is rounded, on purpose"
 
+_SYMMETRIC = "it reads one triangle of its operand, and its backward takes it to be symmetric"
+
 _DELIBERATE: dict[Any, str] = {
+    torch.linalg.cholesky: _SYMMETRIC,
+    torch.linalg.cholesky_ex: _SYMMETRIC,
+    torch.cholesky: _SYMMETRIC,
+    torch.linalg.eigh: _SYMMETRIC,
+    torch.linalg.eigvalsh: _SYMMETRIC,
     torch.nn.functional.ctc_loss: "its backward takes log_probs to come from a log_softmax",
     torch.fake_quantize_per_tensor_affine: _STRAIGHT,
     torch.fake_quantize_per_channel_affine: _STRAIGHT,
@@ -32,15 +39,14 @@ _DELIBERATE: dict[Any, str] = {
 }
 """Functions whose backward is by design not the derivative, with what it is."""
 
-_OPTIONALLY: dict[Any, tuple[str, int, str]] = {
-    torch.nn.functional.embedding: (
-        "padding_idx",
-        2,
-        "its backward leaves out the rows of padding_idx on purpose",
-    ),
-    torch.nn.functional.gumbel_softmax: ("hard", 2, _STRAIGHT),
+_OPTIONALLY: dict[Any, dict[str, tuple[int, str]]] = {
+    torch.nn.functional.embedding: {
+        "padding_idx": (2, "its backward leaves out the rows of padding_idx on purpose"),
+        "max_norm": (3, "its backward takes the rows as they are once max_norm has shortened them"),
+    },
+    torch.nn.functional.gumbel_softmax: {"hard": (2, _STRAIGHT)},
 }
-"""The same, if given this argument, which may stand at this position."""
+"""The same, if given one of these arguments, which may stand at this position."""
 
 
 _WIDE = dict.fromkeys((torch.float32, torch.float16, torch.bfloat16), torch.float64)
@@ -71,15 +77,15 @@ class Memory:
             self._random = None
 
     def _given(self, name: str, position: int) -> Any:
-        return self._kwargs.get(name, (*self._args, *[None] * 3)[position])
+        return self._kwargs.get(name, (*self._args, *[None] * 4)[position])
 
     def _deliberate(self) -> str | None:
         """Return what the backward is instead of the derivative, where that is meant so."""
         function = self._op.function
-        name, position, why = _OPTIONALLY.get(function, ("", 0, ""))
-        given = self._given(name, position) if name else None
-        if given is not None and given is not False:
-            return why
+        for name, (position, why) in _OPTIONALLY.get(function, {}).items():
+            given = self._given(name, position)
+            if given is not None and given is not False:
+                return why
         return _DELIBERATE.get(function)
 
     def replay(self, call: LiveCall) -> Replay | str:

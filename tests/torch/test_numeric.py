@@ -122,6 +122,7 @@ def test_only_the_wrong_operand_is_blamed() -> None:
     [
         (lambda x: functional.relu(x * 0), "a kink or a jump"),
         (lambda x: torch.amax(x * 0), "a kink or a jump"),
+        (lambda x: (x * 0).abs(), "a kink or a jump"),
         (lambda x: torch.jit.script(functional.silu)(x), "run again"),
     ],
 )
@@ -132,15 +133,6 @@ def test_what_cannot_be_differenced_is_unverifiable(program: Any, why: str) -> N
     check = graph.check(numeric=True)
     assert check.ok
     assert any(why in verdict.reason for verdict in check.unverifiable), str(check)
-
-
-def test_kinks_that_lie_near_are_not_gone_across() -> None:
-    torch.manual_seed(0)
-    x = torch.randn(4, 16, 64, 64, requires_grad=True)
-    with gradtrace.trace(keep="all") as graph:
-        functional.max_pool2d(x, 2).square().mean().backward()
-    verdicts = {each.node: each for each in graph.check(numeric=True)}
-    assert verdicts["max_pool2d"].verdict == "pass", verdicts["max_pool2d"]
 
 
 def test_kinks_at_many_zeros_do_not_hide_a_wrong_backward() -> None:
@@ -155,91 +147,13 @@ def test_kinks_at_many_zeros_do_not_hide_a_wrong_backward() -> None:
         assert verdicts["Planted"].verdict == expected, verdicts["Planted"]
 
 
-@pytest.mark.parametrize("lowest", [-1e4, -1e9])
-def test_elements_beside_those_of_a_mask_are_moved_a_little(lowest: float) -> None:
-    torch.manual_seed(0)
-    x = torch.randn(16, 32, requires_grad=True)
-    mask = torch.eye(16, 32).bool()
-    with gradtrace.trace(keep="all") as graph:
-        scores = (10 * x).masked_fill(mask, lowest)
-        functional.cross_entropy(scores, torch.arange(16) + 16).backward()
-    verdicts = {each.node: each for each in graph.check(numeric=True)}
-    assert verdicts["cross_entropy"].verdict == "pass", verdicts["cross_entropy"]
-
-
-def ctc(x: Tensor) -> Tensor:
-    lengths = torch.full((2,), 8), torch.full((2,), 3)
-    return functional.ctc_loss(x.log_softmax(-1), torch.randint(1, 5, (2, 3)), *lengths)
-
-
-@pytest.mark.parametrize(
-    ("run", "node"),
-    [
-        (ctc, "ctc_loss"),
-        (lambda x: functional.gumbel_softmax(x, hard=True)[..., 0].sum(), "gumbel_softmax"),
-        (
-            lambda x: torch.fake_quantize_per_tensor_affine(x, 0.1, 0, -128, 127).sum(),
-            "fake_quantize_per_tensor_affine",
-        ),
-    ],
-)
-def test_a_backward_that_is_no_derivative_by_design_is_not_blamed(run: Any, node: str) -> None:
-    torch.manual_seed(0)
-    x = torch.randn(8, 2, 5, requires_grad=True)
-    with gradtrace.trace(keep="all") as graph:
-        run(x).backward()
-    check = graph.check(numeric=True)
-    assert check.ok, str(check)
-    (verdict,) = (each for each in check.unverifiable if each.node == node)
-    assert "its backward " in verdict.reason
-
-
-def test_the_cost_of_a_large_call_is_bounded() -> None:
-    runs = []
-
-    class Counted(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, x: Tensor, bias: Tensor) -> Tensor:
-            runs.append(1)
-            return x + bias
-
-        @staticmethod
-        def backward(ctx: Any, gradient: Tensor) -> Any:
-            return gradient, gradient.sum((0, 1))
-
-    bias = torch.zeros(64, requires_grad=True)
-    with gradtrace.trace(keep="all") as graph:
-        Counted.apply(torch.randn(64, 64, 64), bias).square().mean().backward()
-    assert graph.check(numeric=True).ok
-    assert len(runs) < 20
-
-
 def test_calls_that_autograd_made_out_of_sight_say_so() -> None:
     layer, x = nn.Linear(3, 1), torch.randn(2, 3, requires_grad=True)
     with gradtrace.trace(layer, keep="all") as graph:
         (slope,) = torch.autograd.grad(layer(x).tanh().sum(), x, create_graph=True)
         slope.square().sum().backward()
     reasons = {each.reason for each in graph.check(numeric=True).unverifiable}
-    assert any("autograd made it out of sight" in str(reason) for reason in reasons)
-
-
-@pytest.mark.parametrize(
-    "run",
-    [
-        lambda x: functional.softmax(x, -1, dtype=torch.float32)[:, 0].sum(),
-        lambda x: x.float().exp().sum(),
-        lambda x: x.to(torch.float32).exp().sum(),
-        lambda x: x.half().float().exp().sum(),
-    ],
-)
-def test_calls_that_cast_are_differenced_too(run: Any) -> None:
-    torch.manual_seed(0)
-    x = torch.randn(16, 16, dtype=torch.float64, requires_grad=True)
-    with gradtrace.trace(keep="all") as graph:
-        run(x).backward()
-    check = graph.check(numeric=True)
-    assert check.ok, str(check)
-    assert not check.unverifiable, str(check)
+    assert any("in a backward pass" in str(reason) for reason in reasons)
 
 
 def test_random_calls_are_run_again_with_their_random_state() -> None:
