@@ -25,7 +25,11 @@ VERDICTS = ("pass", "fail", "unverifiable")
 SHOWN = 4
 """Nodes that `str(check)` names for each reason why something is unverifiable."""
 
-NOT_KEPT = "only what was traced with keep='all' can be, in the process that traced it"
+NOT_KEPT = (
+    "only what was traced with keep='all' and detail='call' can be, in the process that traced it"
+)
+
+NOT_SEEN = "it ran out of sight: scripted, in a backward pass, or through a view"
 
 _Edge = tuple[str, dict[str, Any]]
 
@@ -126,17 +130,16 @@ def check(graph: nx.MultiDiGraph[str], *, numeric: bool = False) -> Check:
     verdicts = [_verdict(graph, node, cycles.get(node)) for node in graph]
     if numeric:
         replays: Mapping[str, Replay | str] = getattr(graph, "replays", {})
-        verdicts = [_differenced(graph, each, replays.get(each.node)) for each in verdicts]
+        missing = NOT_SEEN if replays else NOT_KEPT
+        verdicts = [_differenced(graph, each, replays.get(each.node, missing)) for each in verdicts]
     return Check(tuple(verdicts))
 
 
-def _differenced(
-    graph: nx.MultiDiGraph[str], verdict: Verdict, replay: Replay | str | None
-) -> Verdict:
+def _differenced(graph: nx.MultiDiGraph[str], verdict: Verdict, replay: Replay | str) -> Verdict:
     """Return the verdict on a node with what differences of its function add to it."""
     if verdict.verdict == "fail" or graph.nodes[verdict.node].get("kind") != "call":
         return verdict
-    outcomes = list(judge_differences(graph, verdict.node, replay or NOT_KEPT))
+    outcomes = list(judge_differences(graph, verdict.node, replay))
     for worst in ("fail", "unverifiable", "pass"):
         fitting = [outcome for outcome in outcomes if outcome.verdict == worst]
         if fitting:

@@ -19,9 +19,12 @@ from gradtrace.tape import Replay
 
 __all__ = ["judge_differences"]
 
-STEP = 6e-6
-"""Relative step of a central difference: the cube root of the float64 precision, at which
-truncation and rounding are equally small (Press et al., Numerical Recipes, 5.7)."""
+EPS = float(np.finfo(np.float64).eps)
+
+STEPS = (6e-6, 6e-7, 6e-8, 6e-9)
+"""Relative steps of a central difference. The first is the cube root of the float64 precision, at
+which truncation and rounding are equally small (Press et al., Numerical Recipes, 5.7); the finer
+ones do not reach the kinks that lie near."""
 
 ACCURACY = 1e-6
 """Relative accuracy to which such differences are trusted."""
@@ -32,8 +35,14 @@ LARGEST = 1e12
 FULL = 64
 """Elements up to which an operand is differenced one by one; a larger one along random steps."""
 
+WORK = 2**19
+"""Elements of results that may be computed to difference an operand one by one."""
+
 DIRECTIONS = 8
 """Random directions along which a larger operand is differenced."""
+
+FEW = 4
+"""Random directions where the call is so large that more would take long."""
 
 
 class _Edge(NamedTuple):
@@ -56,6 +65,13 @@ class _Point:
     def middle(self) -> Array:
         """What comes of the operands as they were recorded."""
         return self.results(self.operands)
+
+    @cached_property
+    def precision(self) -> float:
+        """The relative precision of the results: that of float64, unless the call casts."""
+        found = self.replay(self.operands)
+        kinds = [np.asarray(found[part]).dtype for part in self.parts]
+        return max((float(np.finfo(kind).eps) for kind in kinds if kind.kind == "f"), default=EPS)
 
     def results(self, operands: Sequence[Array]) -> Array:
         found = self.replay(operands)
@@ -169,27 +185,58 @@ def _judge(point: _Point, edge: _Edge, upstream: Array | None, tolerance: Tolera
         return Outcome("unverifiable", f"what came back through {edge.operand} is not finite")
     outcomes = [Outcome("pass", error=0.0)] + [
         _along(point, edge, upstream, direction, expected, tolerance)
-        for direction in _directions(point.operands[edge.key])
+        for direction in _directions(point.operands[edge.key], point.middle.size)
     ]
     order = ("fail", "unverifiable", "pass")
     return min(outcomes, key=lambda each: (order.index(each.verdict), -(each.error or 0.0)))
 
 
-def _directions(operand: Array) -> Iterator[Array]:
-    """Yield what the operand is moved along, each element in proportion to its own magnitude."""
+def _directions(operand: Array, results: int) -> Iterator[Array]:
+    """Yield what the operand is moved along, each element in proportion to its own magnitude.
+
+    Elements that are 0 stay so along every other random direction: there ReLUs have their kink,
+    which must not hide what is wrong elsewhere.
+    """
     movable = np.abs(operand) < LARGEST
-    typical = float(np.sqrt(np.square(operand[movable]).mean())) if movable.any() else 0.0
-    scales = np.maximum(np.abs(operand), 1e-3 * typical) if typical else np.ones(operand.shape)
-    scales = np.where(movable, scales, 0.0)
-    if operand.size <= FULL:
+    sizes = np.where(movable, np.abs(operand), 0.0)
+    typical = float(np.quantile(sizes[sizes > 0], 0.1)) if sizes.any() else 1.0
+    scales = np.where(sizes > 0, np.maximum(sizes, 1e-3 * typical), np.where(movable, typical, 0.0))
+    if operand.size <= FULL and operand.size * results <= WORK:
         for index in map(tuple, np.argwhere(movable)):
             direction = np.zeros(operand.shape)
             direction[index] = scales[index]
             yield direction
         return
     generator = np.random.default_rng(0)
-    for _ in range(DIRECTIONS):
-        yield scales * generator.choice([-1.0, 1.0], operand.shape)
+    for number in range(DIRECTIONS if DIRECTIONS * results <= WORK else FEW):
+        steps = sizes if number % 2 and sizes.any() else scales
+        yield steps * generator.choice([-1.0, 1.0], operand.shape)
+
+
+class _Slope(NamedTuple):
+    """How the results change along a direction, weighed by the upstream gradient."""
+
+    found: float
+    bend: float
+    """How much the slopes ahead and behind differ, in all."""
+    rounding: float
+
+
+def _slope(
+    point: _Point, key: int, upstream: Array, direction: Array, step: float, noise: float
+) -> _Slope:
+    ahead = point.moved(key, direction, step)
+    behind = point.moved(key, direction, -step)
+    moved = np.where(ahead != behind, np.abs(ahead) + np.abs(behind), 0.0)
+    change = ahead - behind
+    rounding = 4 * point.precision * moved
+    bend = np.maximum(np.abs(ahead - 2 * point.middle + behind) - rounding, 0.0)
+    weights = np.abs(upstream)
+    return _Slope(
+        float((upstream * change).sum()) / (2 * step),
+        float((weights * bend).sum()) / step,
+        float((weights * (rounding + noise * np.abs(change))).sum()) / step,
+    )
 
 
 def _along(
@@ -200,36 +247,41 @@ def _along(
     expected: Array,
     tolerance: Tolerance,
 ) -> Outcome:
-    """Compare the derivative along one direction with what the backward says of it."""
-    middle = point.middle
+    """Compare the derivative along one direction with what the backward says of it.
 
-    def slopes(step: float) -> tuple[float, float, float]:
-        """Return the slope ahead and behind, with what rounding may add to them."""
-        ahead = point.moved(edge.key, direction, step)
-        behind = point.moved(edge.key, direction, -step)
-        moved = np.where(ahead != behind, np.abs(ahead) + np.abs(behind), 0.0)
-        rounding = 4 * np.finfo(float).eps * moved + tolerance.noise * np.abs(ahead - behind)
-        right, left = upstream @ (ahead - middle), upstream @ (middle - behind)
-        return float(right) / step, float(left) / step, float(np.abs(upstream) @ rounding) / step
-
-    right, left, rounding = slopes(STEP)
+    A gap that a finer step closes was a kink that the step went across. One that no step closes
+    is a wrong backward, unless the slopes ahead and behind differ however fine the step.
+    """
     shares = expected * direction.ravel()
-    found, wanted = (right + left) / 2, float(shares.sum())
-    scale = max(abs(found), float(np.linalg.norm(shares)))
-    gap = abs(found - wanted)
-    error = gap / scale if scale else 0.0
-    if not math.isfinite(found):
-        return Outcome("unverifiable", f"its function is not finite about {edge.operand}")
-    if gap <= max(ACCURACY, tolerance.relative) * scale + rounding:
-        return Outcome("pass", error=error)
-    finer = slopes(STEP / 8)
-    if abs(right - left) > gap / 4 and abs(finer[0] - finer[1]) > abs(right - left) / 2:
-        reason = f"its function has a kink or a jump at this {edge.operand}"
-        return Outcome("unverifiable", reason)
+    wanted, length = float(shares.sum()), math.sqrt(float(np.square(shares).sum()))
+    rest = float(np.abs(expected).max(initial=0.0)) * float(np.abs(direction).max(initial=0.0))
+    kink = Outcome("unverifiable", f"its function has a kink or a jump at this {edge.operand}")
+    coarser = (point.precision / EPS) ** (1 / 3)
+
+    def at(step: float) -> _Slope:
+        return _slope(point, edge.key, upstream, direction, coarser * step, tolerance.noise)
+
+    slope, error, gap = _Slope(0.0, 0.0, 0.0), 0.0, math.inf
+    for step in STEPS:
+        finer = at(step)
+        if not math.isfinite(finer.found):
+            return Outcome("unverifiable", f"its function is not finite about {edge.operand}")
+        scale = max(abs(finer.found), length)
+        allowed = max(ACCURACY, tolerance.relative) * scale + tolerance.noise * rest
+        allowed += finer.rounding
+        if allowed > gap / 4:
+            break  # so fine a step tells rounding only
+        slope, gap = finer, abs(finer.found - wanted)
+        error = gap / scale if scale else 0.0
+        if gap <= allowed:
+            symmetric = slope.bend > scale + allowed and at(step / 10).bend > slope.bend / 2
+            return kink if symmetric else Outcome("pass", error=error)
+    if slope.bend > gap / 4:
+        return kink
     where, unit = _place(direction)
     reason = (
         f"backward gives {wanted / unit:.6g} for {edge.operand}{where}, "
-        f"its function {found / unit:.6g}"
+        f"its function {slope.found / unit:.6g}"
     )
     return Outcome("fail", reason, error)
 

@@ -23,7 +23,7 @@ ROWS = (
     elementwise("fmod", "x - k*y", "x y", where="k = trunc(x/y), locally constant"),
     elementwise("remainder mod", "x - k*y", "x y", where="k = floor(x/y), locally constant"),
     elementwise("copysign", "k*x", "x y", where="k = sign(x)·sign(y), locally constant"),
-    elementwise("lerp", "x + w*(y - x)", "x y:end,1 w:weight"),
+    elementwise("lerp", "x + w*(y - x)", "x y:end,1 w:weight", where="w: weight"),
     elementwise("addcmul", "x + c*a*b", "x a:tensor1 b:tensor2", where="c: value, 1 unless told"),
     elementwise("addcdiv", "x + c*a/b", "x a:tensor1 b:tensor2", where="c: value, 1 unless told"),
     elementwise("logaddexp", "log(exp(x) + exp(y))", "x y"),

@@ -39,6 +39,7 @@ def record(tape: Tape, options: Options, model: Any = None) -> Iterator[None]:
     finally:
         recorder.end()
         tape.gradients = recorder.gradients
+        tape.parameters = recorder.parameters
         if recorder.steps:
             tape.defer(recorder.write)
 
@@ -56,8 +57,12 @@ class Recorder:
         self._kept = _KEPT[options.keep]
         self._frame = frame
         self._names: dict[int, list[str]] = {}
+        self.parameters: dict[str, bool] = {}
+        """The arrays of the model that ask for a gradient."""
         for name, array in arrays_in(model):
             self._names.setdefault(array.serial, []).append(name)
+            if name and array.differentiable:
+                self.parameters[name] = True
         self._arrays: dict[int, tuple[NDArray, Value]] = {}
         """The value of each array, by its serial number, with the elements that it had."""
         self._borrowed: dict[int, tuple[NDArray, NDArray, Value]] = {}

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from torch import Tensor
 from torch.autograd.graph import Node
 
+from gradtrace_torch.edges import node_of
+
 __all__ = ["let_go"]
 
 _DEEP = 5_000
@@ -28,7 +30,7 @@ def let_go(nodes: list[Node], living: Callable[[], list[Tensor]]) -> None:
     Whether that is so is looked at here only: at the end of each trace.
     """
     if len(nodes) > _DEEP:
-        leading = [weakref.ref(tensor) for tensor in living() if tensor.grad_fn is not None]
+        leading = [weakref.ref(tensor) for tensor in living() if node_of(tensor) is not None]
         _held.append((leading, nodes))
     for run in list(_held):
         leading, held = run

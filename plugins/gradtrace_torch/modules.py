@@ -47,11 +47,15 @@ class Modules:
         self._frame = frame
         self._on_output = on_output
         self._thread = threading.get_ident()
+        self._given = model is not None
         if model is not None:
             self.register(model, "")
 
-    def register(self, root: nn.Module, prefix: str) -> None:
-        """Give the modules and tensors of `root` their dotted names."""
+    def register(self, root: nn.Module, prefix: str, *, own: bool = True) -> None:
+        """Give the modules and tensors of `root` their dotted names.
+
+        Parameters that are not the traced model's `own` are not expected to get a gradient.
+        """
         self._roots.append(root)
         for path, module in root.named_modules(remove_duplicate=False):
             scope = _dotted(prefix, path)
@@ -61,7 +65,8 @@ class Modules:
                 if parameter is not None:
                     dotted = _dotted(scope, name)
                     self.parameters.setdefault(id(parameter), []).append(dotted)
-                    self.trainable[dotted] = parameter.requires_grad
+                    if own:
+                        self.trainable[dotted] = parameter.requires_grad
             for name, buffer in module._buffers.items():
                 if buffer is not None:
                     self.buffers.setdefault(id(buffer), []).append(_dotted(scope, name))
@@ -108,12 +113,13 @@ class Modules:
 
     def _name_late(self, module: nn.Module) -> str:
         """Name a module that is not registered in a known one: held in a plain list, or a root."""
-        if self._stack[:-1]:
+        inside = bool(self._stack[:-1])
+        if inside:
             owner, prefix = self._stack[-2][0], self.scope
             name = _dotted(prefix, _attribute(owner, module) or _class_name(module))
         else:
             name = name_in_frames(module, self._frame) or _class_name(module)
-        self.register(module, name)
+        self.register(module, name, own=inside or not self._given)
         return name
 
 

@@ -21,8 +21,35 @@ __all__ = ["Memory"]
 Array = npt.NDArray[Any]
 
 
-_DELIBERATE = (torch.nn.functional.embedding,)
-"""Functions whose backward is by design not the derivative."""
+_STRAIGHT = "its backward passes straight through what is rounded, on purpose"
+
+_SYMMETRIC = "it reads one triangle of its operand, and its backward takes it to be symmetric"
+
+_DELIBERATE: dict[Any, str] = {
+    torch.linalg.cholesky: _SYMMETRIC,
+    torch.linalg.cholesky_ex: _SYMMETRIC,
+    torch.cholesky: _SYMMETRIC,
+    torch.linalg.eigh: _SYMMETRIC,
+    torch.linalg.eigvalsh: _SYMMETRIC,
+    torch.nn.functional.ctc_loss: "its backward takes log_probs to come from a log_softmax",
+    torch.fake_quantize_per_tensor_affine: _STRAIGHT,
+    torch.fake_quantize_per_channel_affine: _STRAIGHT,
+    torch._fake_quantize_learnable_per_tensor_affine: _STRAIGHT,
+    torch._fake_quantize_learnable_per_channel_affine: _STRAIGHT,
+}
+"""Functions whose backward is by design not the derivative, with what it is."""
+
+_OPTIONALLY: dict[Any, dict[str, tuple[int, str]]] = {
+    torch.nn.functional.embedding: {
+        "padding_idx": (2, "its backward leaves out the rows of padding_idx on purpose"),
+        "max_norm": (3, "its backward takes the rows as they are once max_norm has shortened them"),
+    },
+    torch.nn.functional.gumbel_softmax: {"hard": (2, _STRAIGHT)},
+}
+"""The same, if given one of these arguments, which may stand at this position."""
+
+
+_WIDE = dict.fromkeys((torch.float32, torch.float16, torch.bfloat16), torch.float64)
 
 
 class _Hole(NamedTuple):
@@ -50,12 +77,22 @@ class Memory:
             self._random = None
 
     def _given(self, name: str, position: int) -> Any:
-        return self._kwargs.get(name, (*self._args, *[None] * 3)[position])
+        return self._kwargs.get(name, (*self._args, *[None] * 4)[position])
+
+    def _deliberate(self) -> str | None:
+        """Return what the backward is instead of the derivative, where that is meant so."""
+        function = self._op.function
+        for name, (position, why) in _OPTIONALLY.get(function, {}).items():
+            given = self._given(name, position)
+            if given is not None and given is not False:
+                return why
+        return _DELIBERATE.get(function)
 
     def replay(self, call: LiveCall) -> Replay | str:
         """Return the function of the operands that `call` has on the tape, or why there is none."""
-        if self._op.function in _DELIBERATE and self._given("padding_idx", 2) is not None:
-            return "its backward leaves out the rows of padding_idx on purpose"
+        deliberate = self._deliberate()
+        if deliberate is not None:
+            return deliberate
         paths = [(path, i) for i, use in enumerate(call.uses) for path in (use.path, *use.also)]
         places = dict(paths)
         holes = set(_holes([self._args, self._kwargs]))
@@ -94,9 +131,11 @@ def _emptied(value: Any, path: Path) -> Any:
 
 
 def _filled(value: Any, tensors: dict[Path, Tensor]) -> Any:
-    """Return `value` with a tensor in each hole."""
+    """Return `value` with a tensor in each hole, and no precision asked for below float64."""
     if isinstance(value, _Hole):
         return tensors[value.path].clone()
+    if isinstance(value, torch.dtype):
+        return _WIDE.get(value, value)
     if isinstance(value, dict):
         return {key: _filled(each, tensors) for key, each in value.items()}
     if isinstance(value, list | tuple) and type(value) is not torch.Size:

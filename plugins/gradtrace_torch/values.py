@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import get_gradient_edge
 
 from gradtrace.tape import Options
 from gradtrace_torch.arguments import tensors_in
 from gradtrace_torch.chains import let_go
 from gradtrace_torch.derivatives import Differentiator
+from gradtrace_torch.edges import edge_of, node_of
 from gradtrace_torch.gradients import Gradients
 from gradtrace_torch.identity import Identities
 from gradtrace_torch.live import Edge, LiveCall, LiveUse, LiveValue
@@ -66,7 +66,7 @@ class Values:
         return value
 
     def _find(self, tensor: Tensor) -> LiveValue:
-        if tensor.requires_grad and tensor.grad_fn is not None:
+        if tensor.requires_grad and node_of(tensor) is not None:
             return self._at_edge(tensor)
         value = self._identities.last(tensor)
         if value is None:
@@ -84,7 +84,7 @@ class Values:
 
     def _at_edge(self, tensor: Tensor, op: str | None = None) -> LiveValue:
         """Return the value of a differentiable tensor, which autograd knows if we do not yet."""
-        node = tensor.grad_fn
+        node = node_of(tensor)
         assert node is not None
         value = self._nodes.values.get((node, tensor.output_nr))
         if value is None and node in self._nodes.owners:
@@ -111,8 +111,9 @@ class Values:
         value.op, value.place = self._origins.of(tensor)
         value.differentiable = tensor.requires_grad
         self.steps.append(value)
-        if tensor.requires_grad and not torch.is_grad_enabled():
+        if tensor.requires_grad and (tensor._is_view() or not torch.is_grad_enabled()):
             self._watch_leaf(value, tensor)  # no node that is made now will show its edge
+            value.differentiable = value.edge is not None
         return value
 
     def _leaf_at(self, edge: Edge) -> LiveValue:
@@ -129,8 +130,9 @@ class Values:
         if edge is None:
             within = torch.is_inference_mode_enabled()
             with torch.inference_mode(False) if within else nullcontext():
-                found = get_gradient_edge(tensor)
-            edge = found.node, found.output_nr
+                edge = edge_of(tensor)
+        if edge is None:
+            return
         value.watched |= bool(tensor._backward_hooks)
         self._nodes.bind(value, edge)
         self._gradients.listen_to_leaf(value)
@@ -146,7 +148,7 @@ class Values:
 
     def is_new(self, tensor: Tensor) -> bool:
         """Tell whether autograd made `tensor` in a call that is not recorded yet."""
-        node = tensor.grad_fn
+        node = node_of(tensor)
         return node is not None and node not in self._nodes.owners
 
     def unchanged(self, tensor: Tensor, op: Op) -> bool:
@@ -154,7 +156,7 @@ class Values:
 
         What is written to a tensor without autograd's knowledge leaves it the same value.
         """
-        node = tensor.grad_fn
+        node = node_of(tensor)
         if node is not None:
             if node not in self._nodes.owners:
                 return False
@@ -196,7 +198,7 @@ class Values:
             value = self._value(tensor, like=like)
             value.call = call
             call.results.append(value)
-            node = tensor.grad_fn
+            node = node_of(tensor)
             if node is not None:
                 self._nodes.bind(value, (node, tensor.output_nr))
                 roots.append(node)
@@ -277,7 +279,7 @@ class Values:
         """Own what a module made out of our sight, while its scope still stands."""
         with torch._C.DisableTorchFunction():
             for _, tensor in tensors_in(output):
-                node = tensor.grad_fn
+                node = node_of(tensor)
                 if node is None or (node, tensor.output_nr) in self._nodes.values:
                     continue
                 if torch._C._functorch.is_functorch_wrapped_tensor(tensor):

@@ -206,11 +206,16 @@ def weights(change: Callable[[Tensor], Any]) -> Callable[[nn.Sequential], None]:
     return plant
 
 
-def sigmoids(block: Any) -> None:
-    block.fc2 = nn.Sequential(
-        *(layer for _ in range(10) for layer in (nn.Linear(32, 32), nn.Sigmoid())),
-        nn.Linear(32, 16),
-    )
+def sigmoids(count: int) -> Callable[[Any], None]:
+    """Return what puts layers with sigmoids into the branch of a block."""
+
+    def plant(block: Any) -> None:
+        block.fc2 = nn.Sequential(
+            *(layer for _ in range(count) for layer in (nn.Linear(32, 32), nn.Sigmoid())),
+            nn.Linear(32, 16),
+        )
+
+    return plant
 
 
 def convolutions(fault: bool) -> gradtrace.Graph:

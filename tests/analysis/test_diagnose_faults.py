@@ -119,7 +119,8 @@ FAULTS: dict[str, dict[str, tuple[Program, str]]] = {
         "ten sigmoids": (chain(10, nn.Sigmoid, lambda m: None), "0.linear"),
         "small weights": (chain(8, nn.Identity, weights(lambda w: w.mul_(0.2))), "0.linear"),
         "a trunk scaled down": (in_block(put("on_trunk", lambda x: x * 1e-7)), "inp.linear"),
-        "a branch of ten sigmoids": (in_block(sigmoids), "blocks.1"),
+        "a branch of ten sigmoids": (in_block(sigmoids(10)), "blocks.1"),
+        "a branch of four sigmoids": (in_block(sigmoids(4)), "blocks.1"),
         "a branch scaled to nothing": (in_block(put("on_attention", lambda x: x * 1e-9)), "mul"),
     },
     "exploding": {

@@ -159,6 +159,107 @@ def test_a_recurrence_that_forgets_vanishes_through_time() -> None:
     assert finding.node == "rnn_tanh_cell"
 
 
+def test_the_steps_of_a_recurrence_vanish_as_one_finding() -> None:
+    model = nn.ModuleDict({"inp": nn.Linear(8, 8), "gate": nn.Linear(8, 8), "out": nn.Linear(8, 4)})
+
+    def step(keep: float) -> Tensor:
+        x = model["inp"](X[:4].repeat(1, 7, 1))
+        state, states = x[:, 0] * 0, []
+        for time in range(40):
+            state = keep * state + model["gate"](x[:, time]).tanh()
+            states.append(state)
+        last = torch.stack(states, 1)[:, -1] + x.mean(1)
+        return F.cross_entropy(model["out"](last), Y[:4])
+
+    assert diagnosed(model, lambda: step(0.9)).ok
+    found = diagnosed(model, lambda: step(0.2)).warnings
+    assert {finding.rule for finding in found} == {"vanishing"}
+    assert len(found) < 4, found
+    assert not [finding for finding in found if "stack" in str(finding.node)]
+
+
+class Student(nn.Module):
+    """A student with a teacher beside it that makes its targets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.online, self.head, self.target = (nn.Linear(8, 8) for _ in range(3))
+
+    def forward(self, x: Tensor, *, into_trunk: bool = False) -> Tensor:
+        with torch.no_grad():
+            target = self.target(x)
+        if into_trunk:
+            return self.head(self.online(x) + target).pow(2).mean()
+        return F.mse_loss(self.head(self.online(x)), target)
+
+
+def test_a_teacher_in_no_grad_is_a_note_and_an_encoder_a_warning() -> None:
+    model = Student()
+    diagnosis = diagnosed(model, lambda: model(X))
+    assert diagnosis.ok, str(diagnosis)
+    assert {finding.node for finding in diagnosis.notes} == {"target.weight", "target.bias"}
+    assert "no_grad" in diagnosis.notes[0].cause
+    wrong = diagnosed(model, lambda: model(X, into_trunk=True))
+    assert {finding.node for finding in wrong.warnings} == {"target.weight", "target.bias"}
+
+
+def test_another_model_than_the_traced_one_is_not_expected_to_learn() -> None:
+    critic, generator = nn.Linear(8, 1), nn.Linear(8, 8)
+    diagnosis = diagnosed(critic, lambda: critic(generator(X).detach()).mean())
+    assert diagnosis.ok, str(diagnosis)
+    both = nn.ModuleList([critic, generator])
+    assert not diagnosed(both, lambda: critic(generator(X).detach()).mean()).ok
+
+
+@pytest.mark.parametrize("leave", [lambda x: torch.tensor(x.tolist()), lambda x: x.sum().item()])
+def test_what_leaves_as_numbers_is_said_where(leave: Callable[[Tensor], Any]) -> None:
+    model = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8))
+    found = diagnosed(model, lambda: (model[1](X) * leave(model[0](X))).sum()).warnings
+    assert {finding.node for finding in found} == {"0.weight", "0.bias"}
+    assert "ends at " in found[0].cause
+    assert "item()" in found[0].cause
+    assert "test_diagnose_torch.py" in found[0].cause
+
+
+def test_a_hard_sample_passes_straight_through() -> None:
+    model = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 4))
+    step = lambda: F.mse_loss(model[1](F.gumbel_softmax(model[0](X), hard=True)), X[..., :4])  # noqa: E731
+    assert diagnosed(model, step).ok
+
+
+def test_a_weight_that_two_losses_share_is_no_warning() -> None:
+    model = nn.Linear(8, 8, bias=False)
+
+    def step() -> Tensor:
+        weight = model.weight.t()
+        return (X @ weight).sum() - 0.99 * ((X + 1e-3) @ weight).sum()
+
+    diagnosis = diagnosed(model, step)
+    assert diagnosis.ok, str(diagnosis)
+    assert "conflict" in {finding.rule for finding in diagnosis.notes}
+
+
+RELUS: list[Callable[[Tensor], Tensor]] = [
+    lambda x: x.clamp(min=0),
+    lambda x: x.clip(0, 6),
+    lambda x: F.hardtanh(x, 0, 6),
+    lambda x: torch.maximum(x, torch.zeros(())),
+    lambda x: torch.where(x > 0, x, 0.0),
+]
+
+
+@pytest.mark.parametrize("relu", RELUS)
+def test_a_relu_by_another_name_may_be_dead_too(relu: Callable[[Tensor], Tensor]) -> None:
+    model = nn.Sequential(nn.Linear(8, 16), nn.Linear(16, 4))
+    step = lambda: F.cross_entropy(model[1](relu(model[0](X))).mean(1), Y)  # noqa: E731
+    assert diagnosed(model, step, keep="all").ok
+    with torch.no_grad():
+        model[0].bias[:4] = -60.0
+    (finding,) = diagnosed(model, step, keep="all").warnings
+    assert finding.rule == "dead_relu"
+    assert finding.numbers["dead"] == 4
+
+
 def test_attention_that_is_not_recorded_inside_is_said() -> None:
     q = torch.randn(2, 1, 4, 8, requires_grad=True)
     step = lambda: F.scaled_dot_product_attention(q, q, q).pow(2).sum()  # noqa: E731

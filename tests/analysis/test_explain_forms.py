@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from torch import nn
 from typer.testing import CliRunner
 
 import gradtrace
+import gradtrace_numpy as gn
 from gradtrace.analysis.explain.constants import RULES, constant
 from gradtrace.analysis.explain.fold import Fold, folded
 from gradtrace.analysis.explain.tex import SIGNS, words
@@ -162,8 +164,14 @@ def test_a_number_given_to_a_call_is_found(op: str, name: str) -> None:
         "rpow": lambda x: 2.5**x,
         "pow": lambda x: x**2.5,
     }
+    given_first = {
+        "div": lambda x: 2.5 / x,
+        "sub": lambda x: 2.5 - x,
+        "pow": lambda x: 2.5**x,
+    }
     x = np.array([0.3, 1.7, 4.0])
-    before, after = Summary.of(x, keep=True), Summary.of(calls[op](x), keep=True)
+    call = given_first.get(op, calls[op]) if name == "x" else calls[op]
+    before, after = Summary.of(x, keep=True), Summary.of(call(x), keep=True)
 
     assert constant(op, name, before, after) == 2.5
     assert constant(op, name, before, Summary.of(np.array([0.1, 9.0, 2.0]), keep=True)) is None
@@ -185,6 +193,21 @@ def test_what_summaries_tell_of_a_number(
     before = Summary.of(np.array([3.0, -2.0, 1.0]))
 
     assert constant(op, name, before, Summary.of(result)) == expected
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (lambda w: 2.5 / w, "−2.5/w²"),
+        (lambda w: 2.5 * w, "2.5"),
+        (lambda w: np.power(2.5, w), "2.5^w ln(2.5)"),
+    ],
+)
+def test_a_number_given_before_an_operand_stands_in_the_formula(call: Any, expected: str) -> None:
+    w = gn.parameter(0.83)
+    with gradtrace.trace({"w": w}) as graph:
+        (call(w) ** 2).backward()
+    assert expected in [str(factor.formula) for factor in graph.explain("w").factors]
 
 
 def test_symbols_are_unique_and_stand_in_the_legend() -> None:

@@ -86,6 +86,16 @@ def test_the_one_wrong_backward_is_named_and_no_other(name: str, dtype: torch.dt
             assert failed.error == pytest.approx(abs(error - 1), rel=0.9)
 
 
+def test_an_apply_that_was_taken_before_the_trace_is_differenced_too() -> None:
+    forward, slope = FUNCTIONS["square"]
+    apply = scaled_function(1.5, forward=forward, slope=slope).apply
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4)).double()
+    model[0].register_module("inner", nn.Linear(4, 4).double())
+    model[0].forward = lambda x: apply(model[0].inner(x), 1.0)
+    graph = traced(model, torch.randn(2, 4, dtype=torch.float64))
+    assert [each.node for each in graph.check(numeric=True).failed] == ["0.Planted"]
+
+
 def test_only_the_wrong_operand_is_blamed() -> None:
     class Product(torch.autograd.Function):
         @staticmethod
@@ -112,6 +122,7 @@ def test_only_the_wrong_operand_is_blamed() -> None:
     [
         (lambda x: functional.relu(x * 0), "a kink or a jump"),
         (lambda x: torch.amax(x * 0), "a kink or a jump"),
+        (lambda x: (x * 0).abs(), "a kink or a jump"),
         (lambda x: torch.jit.script(functional.silu)(x), "run again"),
     ],
 )
@@ -122,6 +133,27 @@ def test_what_cannot_be_differenced_is_unverifiable(program: Any, why: str) -> N
     check = graph.check(numeric=True)
     assert check.ok
     assert any(why in verdict.reason for verdict in check.unverifiable), str(check)
+
+
+def test_kinks_at_many_zeros_do_not_hide_a_wrong_backward() -> None:
+    planted = scaled_function(1.02, forward=torch.relu, slope=lambda x: (x > 0).to(x.dtype))
+    right = scaled_function(1.0, forward=torch.relu, slope=lambda x: (x > 0).to(x.dtype))
+    torch.manual_seed(0)
+    for function, expected in ((planted, "fail"), (right, "unverifiable")):
+        x = torch.randn(20_000).relu().requires_grad_()
+        with gradtrace.trace(keep="all") as graph:
+            (1 + function.apply(x, 1.0)).square().mean().backward()
+        verdicts = {each.node: each for each in graph.check(numeric=True)}
+        assert verdicts["Planted"].verdict == expected, verdicts["Planted"]
+
+
+def test_calls_that_autograd_made_out_of_sight_say_so() -> None:
+    layer, x = nn.Linear(3, 1), torch.randn(2, 3, requires_grad=True)
+    with gradtrace.trace(layer, keep="all") as graph:
+        (slope,) = torch.autograd.grad(layer(x).tanh().sum(), x, create_graph=True)
+        slope.square().sum().backward()
+    reasons = {each.reason for each in graph.check(numeric=True).unverifiable}
+    assert any("in a backward pass" in str(reason) for reason in reasons)
 
 
 def test_random_calls_are_run_again_with_their_random_state() -> None:

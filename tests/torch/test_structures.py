@@ -163,7 +163,7 @@ def test_a_custom_function_has_the_derivative_it_claims() -> None:
 
     x = torch.ones(2, requires_grad=True)
     graph = traced(Wrong.apply, x)
-    found = graph.edges["x", "Wrong", 0]["local_derivative"]
+    found = graph.edges["input", "Wrong", 0]["local_derivative"]
     assert (found.structure, float(found.array)) == ("scaled", 3.0)
 
 

@@ -10,7 +10,7 @@ import networkx as nx
 from gradtrace.analysis.agreement import finite
 from gradtrace.analysis.diagnose.findings import Finding, Report
 from gradtrace.analysis.diagnose.thresholds import Thresholds
-from gradtrace.analysis.diagnose.trunk import Trunk, is_leaf, size_of, trunk_of
+from gradtrace.analysis.diagnose.trunk import Trunk, size_of, trunk_of
 from gradtrace.analysis.flow import Edge, shown
 from gradtrace.summary import Summary
 
@@ -58,7 +58,7 @@ def _finding(
         "cosine": _cosine(whole, norms),
     }
     source = graph.nodes[node].get("source")
-    if is_leaf(graph.nodes[node]) or _one_function(graph, trunk, edges):
+    if node not in trunk.activations or _one_function(graph, trunk, edges):
         remedy = "nothing, if this is one function of it, or if training has converged"
         return Finding(RULE, "note", node, edges[0], numbers, cause, remedy, source)
     remedy = "weigh the losses, give each its own layers, or project conflicting gradients (PCGrad)"

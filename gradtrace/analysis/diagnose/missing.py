@@ -42,10 +42,9 @@ UNUSED = (
     "use it in forward(), or remove it from the model",
 )
 
-DEAD_END = (
-    "what it made was not used for the output of the backward pass",
-    "use the result, or leave out the calls that make it",
-)
+TARGET = "nothing, if it makes a target, as a teacher does; else leave the no_grad() block"
+
+FOREIGN = "nothing, if this other model is not to be trained here"
 
 UNASKED = (
     "the backward pass reached the calls that use it, but asked for no gradient of it",
@@ -70,15 +69,36 @@ def _explained(
         if any(derivative is not None for _, _, derivative in shares):
             yield _finding(node, data, "note" if some else "warning", *UNASKED)
             return
-    cut = _cut(graph, node)
-    if cut is None:
-        yield _finding(node, data, "warning", *DEAD_END)
-        return
-    yield _finding(node, data, "warning", *_why_cut(graph, cut), edge=cut)
+    end, cut = _end(graph, node)
+    cause, remedy = _why_ended(graph, end) if cut is None else _why_cut(graph, cut)
+    severity = "warning"
+    if _is_foreign(graph, data):
+        severity, remedy = "note", FOREIGN
+    elif cut is not None and cut[0] == node and _makes_target(graph, cut):
+        severity, remedy = "note", TARGET
+    yield _finding(node, data, severity, cause, remedy, edge=cut)
 
 
-def _cut(graph: nx.MultiDiGraph[str], start: str) -> Edge | None:
-    """Return the first edge at which what depends on `start` stops to be differentiable."""
+def _is_foreign(graph: nx.MultiDiGraph[str], data: dict[str, Any]) -> bool:
+    """Tell whether a parameter belongs to another model than the one that was traced."""
+    own, names = graph.graph.get("parameters", {}), data.get("names") or ()
+    return bool(own and names and not set(names) & set(own))
+
+
+def _makes_target(graph: nx.MultiDiGraph[str], cut: Edge) -> bool:
+    """Tell whether a cut call only goes into a loss: no parameter above it gets a gradient."""
+    if _is_detach(graph, cut) or _is_discrete(graph, cut):
+        return False
+    above = nx.descendants(graph, cut[1])
+    return not any(
+        is_leaf(graph.nodes[operand]) and _arrived(graph.nodes[operand])
+        for call in above
+        for operand in graph.predecessors(call)
+    )
+
+
+def _end(graph: nx.MultiDiGraph[str], start: str) -> tuple[str, Edge | None]:
+    """Return where what depends on `start` ends, and the edge that stops to be differentiable."""
     seen, waiting = {start}, [start]
     for node in waiting:  # grows while it is walked: nearest first
         for operand, result, key, derivative in graph.out_edges(
@@ -86,11 +106,30 @@ def _cut(graph: nx.MultiDiGraph[str], start: str) -> Edge | None:
         ):
             target = graph.nodes[result]
             if not target.get("differentiable") and derivative is None:
-                return operand, result, key
+                return result, (operand, result, key)
             if result not in seen and not parts_of(target.get("upstream_gradient")):
                 seen.add(result)
                 waiting.append(result)
-    return None
+    return waiting[-1], None
+
+
+def _why_ended(graph: nx.MultiDiGraph[str], end: str) -> tuple[str, str]:
+    source = graph.nodes[end].get("source")
+    place = f"{end} ({source.file}:{source.line})" if source else end
+    cause = (
+        f"what it made ends at {place}: it was not used for the output of the backward pass, "
+        "or went on as numbers that have no gradient, as of numpy(), item() and tolist()"
+    )
+    return cause, "use the result, stay with tensors, or leave out the calls that make it"
+
+
+def _is_detach(graph: nx.MultiDiGraph[str], cut: Edge) -> bool:
+    return str(graph.nodes[cut[1]].get("op")) in ("detach", "detach_", "data")
+
+
+def _is_discrete(graph: nx.MultiDiGraph[str], cut: Edge) -> bool:
+    kinds = [part.dtype for part in parts_of(graph.nodes[cut[1]].get("value"))]
+    return bool(kinds) and all(kind.startswith(DISCRETE) for kind in kinds)
 
 
 def _why_cut(graph: nx.MultiDiGraph[str], cut: Edge) -> tuple[str, str]:
@@ -98,10 +137,9 @@ def _why_cut(graph: nx.MultiDiGraph[str], cut: Edge) -> tuple[str, str]:
     op, source = str(call.get("op")), call.get("source")
     scope = f" in {call['scope']}" if call.get("scope") else ""
     place = f"{op}{scope} ({source.file}:{source.line})" if source else cut[1]
-    if op in ("detach", "detach_", "data"):
+    if _is_detach(graph, cut):
         return f"it is detached at {place}", "remove the detach, or freeze what lies below it"
-    kinds = [part.dtype for part in parts_of(call.get("value"))]
-    if kinds and all(kind.startswith(DISCRETE) for kind in kinds):
+    if _is_discrete(graph, cut):
         cause = f"it is cut off at {place}: {op} gives whole numbers, which have no derivative"
         return cause, "use a differentiable form, such as softmax instead of argmax"
     cause = f"it is cut off at {place}: this ran where gradients are turned off, as in no_grad()"

@@ -16,7 +16,7 @@ __all__ = ["find_saturated"]
 
 FUSED = ("scaled_dot_product_attention", "multi_head_attention_forward")
 
-SOFTMAXES = ("softmax", "_softmax", "softmin", "gumbel_softmax")
+SOFTMAXES = ("softmax", "_softmax", "softmin")
 
 
 def find_saturated(graph: nx.MultiDiGraph[str], thresholds: Thresholds) -> Iterator[Report]:

@@ -21,6 +21,9 @@ NAMED = 3
 SELECTIVE = ("softmax", "_softmax", "log_softmax", "scaled_dot_product_attention")
 """Operations that pass little back where they have decided, and do so in healthy networks."""
 
+JOINS = ("cat", "concat", "concatenate", "stack", "hstack", "vstack", "dstack", "where")
+"""Operations that hand each operand its part of the gradient, small or large, as it came."""
+
 
 def find_vanishing(graph: nx.MultiDiGraph[str], thresholds: Thresholds) -> Iterator[Report]:
     """Report where the gradient has become small beside that at the output side."""
@@ -102,12 +105,18 @@ def _all_lost(
 
 
 def _lost_branches(trunk: Trunk, deep: Sequence[str], limit: float, calls: float) -> list[str]:
-    """Return the ends of branches along which many calls, one after the other, shrink."""
+    """Return the ends of branches along which many calls, one after the other, shrink.
+
+    Of those that one line of the program makes, as the steps of a recurrence, it is the worst.
+    """
     sharing = _sharing(trunk)
     lost = {node for node in deep if (trunk.norms[node] or 0.0) < limit and sharing[node] >= calls}
-    return [
-        node for node in deep if node in lost and not lost & set(trunk.graph.predecessors(node))
-    ]
+    worst: dict[Any, str] = {}
+    for node in sorted(lost, key=lambda node: trunk.norms[node] or 0.0):
+        if not lost & set(trunk.graph.predecessors(node)):
+            data = trunk.graph.nodes[node]
+            worst.setdefault((data.get("scope"), data.get("source") or node), node)
+    return list(worst.values())
 
 
 def _sharing(trunk: Trunk, *, grow: bool = False) -> dict[str, float]:
@@ -143,7 +152,7 @@ def _steep_edges(trunk: Trunk, limit: float, steepest: float) -> Iterator[Step]:
         op = str(trunk.graph.nodes[result].get("op"))
         healthy = (trunk.norms[result] or 0.0) >= limit
         learned = operand in trunk.activations and result in trunk.parametric
-        if healthy and not learned and operand in trunk.activations and op not in SELECTIVE:
+        if healthy and not learned and operand in trunk.activations and op not in SELECTIVE + JOINS:
             yield Step((operand, result, key), gain, op)
 
 

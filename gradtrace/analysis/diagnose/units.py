@@ -18,6 +18,12 @@ __all__ = ["find_dead_units"]
 
 RELUS = ("relu", "relu_", "relu6", "threshold", "threshold_", "clamp_min", "clamp_min_")
 
+LIKE_RELU = (
+    *("clamp", "clamp_", "clip", "clip_", "hardtanh", "hardtanh_", "maximum", "fmax", "max"),
+    *("where",),
+)
+"""Operations that are a ReLU where they make 0 of all that is not positive."""
+
 CHANNELS_FIRST = ("conv", "batch_norm", "instance_norm", "group_norm")
 """How operations begin whose results have their units along the second axis."""
 
@@ -31,17 +37,40 @@ REMEDY = (
 
 def find_dead_units(graph: nx.MultiDiGraph[str], thresholds: Thresholds) -> Iterator[Report]:
     """Report ReLUs of which units are dead: their pre-activations lie far below 0."""
-    relus = [node for node, op in graph.nodes(data="op") if op in RELUS]
+    relus = [(node, before) for node in graph if (before := _rectified(graph, node)) is not None]
     if not relus:
         return
     trunk = trunk_of(graph)
-    for node in relus:
-        before = next(iter(graph.predecessors(node)), None)
-        if before is None or (node not in trunk.below and before not in trunk.parametric):
+    for node, before in relus:
+        if node not in trunk.below and before not in trunk.parametric:
             continue  # a hinge in the loss is 0 where there is nothing to learn
         value = graph.nodes[before].get("value")
         if isinstance(value, Summary) and value.shape:
             yield from _judge(graph, before, node, value, thresholds)
+
+
+def _rectified(graph: nx.MultiDiGraph[str], node: str) -> str | None:
+    """Return the operand whose positive part `node` is."""
+    op = graph.nodes[node].get("op")
+    operands = list(dict.fromkeys(graph.predecessors(node)))
+    if op in RELUS:
+        return next(iter(operands), None)
+    if op not in LIKE_RELU:
+        return None
+    after = graph.nodes[node].get("value")
+    values = ((operand, graph.nodes[operand].get("value")) for operand in operands)
+    return next((operand for operand, before in values if _is_positive_part(before, after)), None)
+
+
+def _is_positive_part(before: object, after: object) -> bool:
+    """Tell whether a value is 0 where the other is not positive, as far as that was kept."""
+    if not isinstance(before, Summary) or not isinstance(after, Summary):
+        return False
+    if before.shape != after.shape or after.min != 0 or before.min is None or before.min >= 0:
+        return False
+    if before.array is None or after.array is None:
+        return True
+    return not after.array[np.less_equal(before.array, 0)].any()
 
 
 def _judge(

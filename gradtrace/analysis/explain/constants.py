@@ -20,6 +20,11 @@ PRECISION = 1e-3
 """How well a number must explain all elements, relative; half precision has 3 digits."""
 
 RULES: dict[tuple[str, str], tuple[Callable[[float, float], float], Callable[[Any, Any], Any]]] = {
+    ("mul", "x"): (lambda x, y: y / x, lambda x, c: x * c),
+    ("div", "x"): (lambda x, y: x * y, lambda x, c: c / x),
+    ("sub", "x"): (lambda x, y: x + y, lambda x, c: c - x),
+    ("add", "x"): (lambda x, y: y - x, lambda x, c: x + c),
+    ("pow", "x"): (lambda x, y: y ** (1 / x), lambda x, c: c**x),
     ("mul", "y"): (lambda x, y: y / x, lambda x, c: x * c),
     ("div", "y"): (lambda x, y: x / y, lambda x, c: x / c),
     ("rdiv", "y"): (lambda x, y: x * y, lambda x, c: c / x),
@@ -38,6 +43,8 @@ COUNTS = {("mean", "n"), ("var", "n"), ("std", "n")}
 def constant(op: str, name: str, operand: Summary | None, result: Summary | None) -> Any:
     """Return the number called `name` in the formula of `op`, None unless it explains the result.
 
+    `operand` is the one that is a node.
+
     >>> x, y = Summary.of([3.0, -2.0], keep=True), Summary.of([9.0, 4.0], keep=True)
     >>> constant("pow", "p", x, y)
     2
@@ -52,7 +59,7 @@ def constant(op: str, name: str, operand: Summary | None, result: Summary | None
         return None
     before, after = elements_of(operand), elements_of(result)
     if before is None or after is None or not before.size:
-        return _from_statistics(op, operand, result)
+        return None if name == "x" else _from_statistics(op, operand, result)
     return _from_elements(op, name, np.asarray(before, float), np.asarray(after, float))
 
 

@@ -151,17 +151,19 @@ class Reader:
         return ast.Name(name)
 
     def _operands(self, row: Row, call: str) -> dict[str, str]:
+        """Return the operands that are nodes by their symbols, in the order of the row."""
         found: dict[str, str] = {}
         for operand, _, data in self._graph.in_edges(call, data=True):
             symbol = row.symbol(data["operand"])
             if symbol is not None:
                 found.setdefault(symbol, operand)
-        return found
+        return {symbol: found[symbol] for symbol in row.operands if symbol in found}
 
     def _summaries(
         self, operands: Mapping[str, str], call: str
     ) -> tuple[Summary | None, Summary | None]:
-        first: Any = self._graph.nodes[operands["x"]]["value"] if "x" in operands else None
+        """Return the first operand that is a node, and the result, where each is one tensor."""
+        first: Any = self._graph.nodes[next(iter(operands.values()))]["value"] if operands else None
         value: Any = self._graph.nodes[call]["value"]
         known = [each if isinstance(each, Summary) else None for each in (first, value)]
         return known[0], known[1]

@@ -13,8 +13,9 @@ from torch._C._functorch import peek_interpreter_stack
 from gradtrace.recording.observer import ENDS, LARGE
 from gradtrace.recording.sample import Series
 from gradtrace_torch.arguments import tensors_in
+from gradtrace_torch.edges import edge_of, node_of
 from gradtrace_torch.recording.together import SMALL
-from gradtrace_torch.recording.uses import Edge, Share, Way, edge_of, uses_of
+from gradtrace_torch.recording.uses import Edge, Share, Way, uses_of
 
 if TYPE_CHECKING:
     from gradtrace_torch.recording.calls import Calls
@@ -77,7 +78,7 @@ class Module:
             if tensor.is_floating_point() or tensor.is_complex():
                 self._calls.put(self, tensor)
         if not self._knows_the_way(arguments, keywords, output):
-            results = [(t.grad_fn, t.output_nr) for t in outputs if t.grad_fn is not None]
+            results = [(t.grad_fn, t.output_nr) for t in outputs if node_of(t) is not None]
             if results:
                 inputs = _tensors(arguments) + (_tensors(keywords) if keywords else [])
                 self._expect(results, inputs, outputs, since)
@@ -87,8 +88,8 @@ class Module:
         way = self._way
         if way is None or keywords or len(arguments) != 1 or type(output) is not Tensor:
             return False
-        node, given = output.grad_fn, arguments[0]
-        if node is None or output.output_nr or type(given) is not Tensor or given.grad_fn is None:
+        node, given = node_of(output), arguments[0]
+        if node is None or output.output_nr or type(given) is not Tensor or node_of(given) is None:
             return False
         user = way.end(node, given)
         if user is None or given is output:

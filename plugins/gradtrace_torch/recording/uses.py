@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
-__all__ = ["Edge", "Share", "Way", "edge_of", "uses_of"]
+from gradtrace_torch.edges import edge_of, node_of
+
+__all__ = ["Edge", "Share", "Way", "uses_of"]
 
 Edge = tuple[Any, int]
 """An autograd node with one of its outputs in the forward pass, or one of its operands."""
@@ -53,7 +54,7 @@ def uses_of(
     oldest = since
     for tensor in inputs:
         if any(tensor is output for output in outputs) and tensor._version:
-            node: Any = tensor.grad_fn  # written in place: it used what the tensor was before
+            node: Any = node_of(tensor)  # written in place: it used what the tensor was before
             if node is not None and node._sequence_nr() >= since:
                 return {
                     edge: [(node, slot)]
@@ -77,16 +78,6 @@ def uses_of(
                 met.add(edge[0])
                 pending.append(edge[0])
     return {edge: places for edge, places in edges.items() if places}
-
-
-def edge_of(tensor: Tensor) -> Edge | None:
-    """Return where the gradient of a tensor arrives, None where none does."""
-    if tensor.grad_fn is not None:
-        return tensor.grad_fn, tensor.output_nr
-    if tensor.requires_grad:
-        edge = torch.autograd.graph.get_gradient_edge(tensor)
-        return edge.node, edge.output_nr
-    return None
 
 
 class Way:
@@ -117,7 +108,7 @@ class Way:
             if user is None:
                 return None
         before = user.next_functions
-        if self.slot < len(before) and before[self.slot] == (tensor.grad_fn, tensor.output_nr):
+        if self.slot < len(before) and before[self.slot] == (node_of(tensor), tensor.output_nr):
             found: Node = user
             return found
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
@@ -43,8 +45,12 @@ def _huber(a: Array) -> Array:
     return np.where(np.abs(a) < 1, a * a / 2, np.abs(a) - 0.5)
 
 
-CASES["smooth_l1_loss"] = Case(F.smooth_l1_loss, PAIR, {**LOSS, "smooth": _huber})
-CASES["huber_loss"] = Case(F.huber_loss, PAIR, {**LOSS, "huber": _huber})
+CASES["smooth_l1_loss"] = Case(
+    partial(F.smooth_l1_loss, beta=0.4), PAIR, {**LOSS, "huber": _huber, "beta": 0.4}
+)
+CASES["huber_loss"] = Case(
+    partial(F.huber_loss, delta=0.3), PAIR, {**LOSS, "huber": _huber, "c": 0.3}
+)
 ONEHOT = {
     "n": 3,
     "sum": np.sum,
