@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from gradtrace.recording.ledger import Table
-from gradtrace_torch.recording.reductions import table_of
+from gradtrace_torch.recording.reductions import measure, table_of
 
 __all__ = ["SMALL", "is_small", "measure_together"]
 
 SMALL = 4096
 """Elements up to which a tensor is kept, to be measured with others."""
+
+_MANY = 16
+"""Tensors from which on it is cheaper to measure them together."""
 
 _BYTES = 8 * SMALL
 """Bytes of memory up to which a tensor is kept: a small view may hold a large one."""
@@ -44,4 +48,6 @@ def measure_together(tensors: Sequence[Tensor]) -> Table:
     array([[ 2., -1., 25., -4.,  3.],
            [ 9.,  9.,  9.,  1.,  1.]])
     """
+    if len(tensors) < _MANY:
+        return np.array([measure(each) for each in tensors])
     return table_of([each if each.is_contiguous() else each.contiguous() for each in tensors])
