@@ -42,8 +42,8 @@ def align(a: nx.MultiDiGraph[str], b: nx.MultiDiGraph[str]) -> Alignment:
 
     Calls that do the same to the same operands are the same call, whatever their ids. Where the
     operands differ, as after a call that was put in between, the same id, parameter or user
-    decides; and at last equal values, as where one engine makes in two calls what another
-    makes in one.
+    decides; then equal values, as where one engine makes in two calls what another makes in one;
+    and at last the place, where another operation stands between the same neighbours.
     """
     found = Alignment()
     left, right = in_run_order(a), in_run_order(b)
@@ -65,6 +65,7 @@ def align(a: nx.MultiDiGraph[str], b: nx.MultiDiGraph[str]) -> Alignment:
             found.pair(node, node, "id")
     _grow(a, b, left, right, found)
     _by_value(a, b, left, right, found)
+    _by_place(a, b, left, right, found)
     return found
 
 
@@ -254,6 +255,29 @@ def _by_value(
             if other not in found.back and _same_value(a.nodes[node], b.nodes[other]):
                 found.pair(node, other, "value")
                 break
+
+
+def _by_place(
+    a: nx.MultiDiGraph[str],
+    b: nx.MultiDiGraph[str],
+    left: list[str],
+    right: list[str],
+    found: Alignment,
+) -> None:
+    """Align a call with the only one that has its operands, users and shape."""
+    rest: dict[Hashable, list[str]] = defaultdict(list)
+    for other in right:
+        if other not in found.back and not is_leaf(b.nodes[other]):
+            around = frozenset(b.predecessors(other)), frozenset(b.successors(other))
+            rest[_shape(b, other), around].append(other)
+    for node in left:
+        if node in found.forth or is_leaf(a.nodes[node]):
+            continue
+        operands = frozenset(found.forth.get(each) for each in a.predecessors(node))
+        users = frozenset(found.forth.get(each) for each in a.successors(node))
+        others = rest[_shape(a, node), (operands, users)]
+        if operands and users and len(others) == 1:
+            found.pair(node, others.pop(), "place")
 
 
 def _same_value(one: dict[str, Any], other: dict[str, Any]) -> bool:

@@ -29,7 +29,7 @@ class Row:
     a: str
     b: str
     by: str
-    """What they were aligned by: `id`, `name`, `structure` or `value`."""
+    """What they were aligned by: `id`, `name`, `structure`, `value` or `place`."""
     value_error: float | None
     """Largest difference of the values beside their largest magnitude; None if not compared."""
     gradient_error: float | None

@@ -155,6 +155,24 @@ def test_one_call_against_two_is_aligned_by_value() -> None:
     assert not rows["linear"].parts
 
 
+def test_one_activation_in_the_place_of_another() -> None:
+    def network(activation: type[nn.Module]) -> nn.Module:
+        torch.manual_seed(0)
+        layers = nn.Linear(8, 8), activation(), nn.Linear(8, 8), activation(), nn.Linear(8, 4)
+        return nn.Sequential(nn.Flatten(0, 1), *layers, nn.Unflatten(0, (4, 6)), Mean())
+
+    class Mean(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.mean(1)
+
+    found = trace(network(nn.GELU)).diff(trace(network(nn.SiLU)))
+    assert found.first_value is not None
+    assert (found.first_value.a, found.first_value.b) == ("2.gelu", "2.silu")
+    assert found.first_value.by == "place"
+    assert not found.only_in_a
+    assert not found.only_in_b
+
+
 def test_a_loaded_graph(tmp_path: Any) -> None:
     graph = trace(transformer(), keep="small")
     again = gradtrace.load(graph.save(tmp_path / "graph.gradtrace"))

@@ -19,6 +19,7 @@ from gradtrace_torch.recording.optimizers import (
     inner_of,
     learning_rates,
 )
+from gradtrace_torch.recording.parameter import Parameter
 from gradtrace_torch.recording.parameters import Parameters
 from gradtrace_torch.recording.passes import Found, Passes
 from gradtrace_torch.recording.ranks import averaged_by, gather, place_in_world, unwrapped
@@ -100,7 +101,7 @@ class TorchFollower:
         Hooks of its own are put on it: a trace may begin or end in them, which cannot change the
         hooks of all optimizers while those are called.
         """
-        if optimizer not in self._seen and self._params.of(optimizer):
+        if optimizer not in self._seen and self._stepped_by(optimizer):
             self._seen.append(optimizer)
             self._follow(optimizer)
             self._before_step(optimizer, args, kwargs)
@@ -118,17 +119,25 @@ class TorchFollower:
 
     def _attach(self) -> Parameters:
         """Look up the parameters, which exist by now."""
-        named = [
+        self._world = averaged_by(self._outermost)
+        alone = self._world == 1 and self._calls.followed
+        arrived = self._passes.arrived.append if alone else self._arrived
+        self._parameters = Parameters(self._named(), self._layout, arrived)
+        self._parameters.schedule = self._schedule
+        return self._parameters
+
+    def _named(self) -> list[tuple[str, nn.Parameter]]:
+        return [
             (unwrapped(name), parameter)
             for name, parameter in self._model.named_parameters()
             if self._wanted(unwrapped(name))
         ]
-        self._world = averaged_by(self._outermost)
-        alone = self._world == 1 and self._calls.followed
-        arrived = self._passes.arrived.append if alone else self._arrived
-        self._parameters = Parameters(named, self._layout, arrived)
-        self._parameters.schedule = self._schedule
-        return self._parameters
+
+    def _stepped_by(self, optimizer: Any) -> list[Parameter]:
+        """Return what an optimizer steps; a parameter may have taken the place of another."""
+        if not self._params.are_all_of(optimizer):
+            self._params.follow(self._named())
+        return self._params.of(optimizer)
 
     @property
     def _params(self) -> Parameters:
@@ -165,7 +174,7 @@ class TorchFollower:
             self._params.measure_gradients(unscale)
 
     def _before_step(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if self._stepping or not self._params.of(optimizer):
+        if self._stepping or not self._stepped_by(optimizer):
             return
         self._stepping.append(optimizer)
         if not self._schedule.measured:

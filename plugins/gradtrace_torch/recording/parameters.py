@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from torch import Tensor, nn
+from torch.utils.weak import WeakIdKeyDictionary
 
 from gradtrace.recording.ledger import Layout, Page
 from gradtrace.recording.observer import Schedule
@@ -30,28 +31,51 @@ class Parameters:
     ) -> None:
         self.page = Page()
         self.schedule = Schedule()
+        self.all: list[Parameter] = []
+        self._layout = layout
+        self._arrived = arrived
+        self._tensors: dict[int, nn.Parameter] = {}
+        self._by_tensor: dict[int, Parameter] = {}
+        self._handles: dict[int, Any] = {}
+        self._foreign = WeakIdKeyDictionary()
+        """Tensors of optimizers that were no parameters of the model when it was asked."""
+        self.follow(named)
+
+    def follow(self, named: Iterable[tuple[str, nn.Parameter]]) -> None:
+        """Follow these parameters from now on, and no others."""
         tensors = dict(named)
-        self._tensors = list(tensors.values())
         self.all = [
-            Parameter(name, each, layout) for name, each in tensors.items() if counted(each)
+            self._by_tensor.get(id(each)) or Parameter(name, each, self._layout)
+            for name, each in tensors.items()
+            if counted(each)
         ]
         self._by_tensor = {id(each.tensor): each for each in self.all}
-        self._arrived = arrived
-        self._handles: dict[int, Any] = {}
+        self._tensors = {id(each): each for each in tensors.values()}
+        for gone in self._handles.keys() - self._tensors.keys():
+            self._handles.pop(gone).remove()
         self.listen()
 
     def listen(self) -> None:
         """Put a hook on each parameter that can have a gradient, also if it is thawed later."""
-        for number, tensor in enumerate(self._tensors):
-            if tensor.requires_grad and number not in self._handles and tensor.is_leaf:
+        for key, tensor in self._tensors.items():
+            if tensor.requires_grad and key not in self._handles and tensor.is_leaf:
                 hook = tensor.register_post_accumulate_grad_hook(self._arrived)
-                self._handles[number] = hook
+                self._handles[key] = hook
 
     def of(self, optimizer: Any) -> list[Parameter]:
         """Return those that `optimizer` steps."""
-        tensors = (tensor for group in optimizer.param_groups for tensor in group["params"])
-        found = (self._by_tensor.get(id(tensor)) for tensor in tensors)
+        found = (self._by_tensor.get(id(tensor)) for tensor in _tensors_of(optimizer))
         return [each for each in found if each is not None]
+
+    def are_all_of(self, optimizer: Any) -> bool:
+        """Tell whether all that `optimizer` steps is known; what is not is asked for once."""
+        unknown = [
+            tensor
+            for tensor in _tensors_of(optimizer)
+            if id(tensor) not in self._tensors and tensor not in self._foreign
+        ]
+        self._foreign.update(dict.fromkeys(unknown))
+        return not unknown
 
     def measure_gradients(self, unscale: Any) -> None:
         """Measure the gradients that a backward pass has left, times `unscale`."""
@@ -102,3 +126,7 @@ class Parameters:
         for handle in self._handles.values():
             handle.remove()
         self._handles.clear()
+
+
+def _tensors_of(optimizer: Any) -> Iterator[Tensor]:
+    return (tensor for group in optimizer.param_groups for tensor in group["params"])

@@ -103,3 +103,39 @@ def test_parameters_are_recorded_as_they_are(
     assert_recorded(tmp_path / "run", truth, rtol=2e-4)
     run = gradtrace.open_recording(tmp_path / "run")
     assert run.steps.tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("anew", [True, False], ids=["new optimizer", "same optimizer"])
+def test_a_parameter_may_take_the_place_of_another(tmp_path: Path, anew: bool) -> None:
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    expected: dict[str, list[float]] = {"gradient": [], "value": [], "update": []}
+    gone: Any = None
+    with gradtrace.record(model, tmp_path / "run", large_every=1) as recorder:
+        for step in range(6):
+            if step == 3:
+                gone = model[0].weight
+                model[0].weight = nn.Parameter(gone.detach() * 2)
+                if anew:
+                    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+                else:
+                    group = optimizer.param_groups[0]["params"]
+                    group[:] = [model[0].weight if each is gone else each for each in group]
+            x, y = batch(step)
+            mse_loss(model(x), y).backward()
+            weight = model[0].weight
+            before = weight.detach().clone()
+            assert weight.grad is not None
+            expected["gradient"].append(weight.grad.norm().item())
+            optimizer.step()
+            expected["value"].append(weight.norm().item())
+            expected["update"].append((weight - before).norm().item())
+            optimizer.zero_grad()
+            recorder.step()
+    run = gradtrace.open_recording(tmp_path / "run")
+    for quantity, numbers in expected.items():
+        matrix = run.matrix(quantity)
+        column = matrix.values[:, matrix.nodes.index("0.weight")]
+        assert column.tolist() == pytest.approx(numbers, rel=1e-4), quantity
+    assert not gone._post_accumulate_grad_hooks
+    assert not model[0].weight._post_accumulate_grad_hooks
