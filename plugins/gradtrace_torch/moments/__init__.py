@@ -35,15 +35,16 @@ _TYPES = {torch.float32: "f32", torch.float64: "f64", torch.bfloat16: "bf16"}
 _LEAST = {torch.float32: 1e-31, torch.float64: 1e-300, torch.bfloat16: 1e-31}
 """Mean square below which too many squares may have been lost to underflow."""
 
-
 LIBRARY = Path(__file__).with_name("moments.so")
 
 _POINTER, _SIZE = ctypes.c_void_p, ctypes.c_size_t
-_ONE, _TWO = (_POINTER, _SIZE), (_POINTER, _POINTER, _SIZE)
 
 
-def _load(name: str, *arguments: Any) -> dict[torch.dtype, Any]:
-    """Return the compiled functions of a name, by type; none where nothing was compiled."""
+def _load(name: str, arrays: int) -> dict[torch.dtype, Any]:
+    """Return the compiled functions of a name, by type; none where nothing was compiled.
+
+    They take so many `arrays`, their size, and where to put what is found.
+    """
     try:
         library = ctypes.CDLL(str(LIBRARY))
     except OSError:
@@ -52,14 +53,15 @@ def _load(name: str, *arguments: Any) -> dict[torch.dtype, Any]:
     for dtype, suffix in _TYPES.items():
         function = getattr(library, f"{name}_{suffix}", None)
         if function is not None:
-            function.argtypes, function.restype = [*arguments, _POINTER], None
+            function.argtypes = [*[_POINTER] * arrays, _SIZE, _POINTER]
+            function.restype = None
             functions[dtype] = function
     return functions
 
 
-_moments = _load("moments", *_ONE)
-_moments_of_many = _load("moments_of_many", *_TWO)
-_moments_of_move = _load("moments_of_move", *_TWO)
+_moments = _load("moments", 1)
+_moments_of_many = _load("moments_of_many", 2)
+_moments_of_move = _load("moments_of_move", 2)
 
 _Found = ctypes.c_double * _WIDTH
 _FoundTwice = ctypes.c_double * (2 * _WIDTH)

@@ -97,7 +97,10 @@ def _row_of(tensor: Tensor, ends: Ends) -> Row:
     moments = moments_of(tensor)
     if moments is None:
         return _row_of_blocks(tensor, ends)
-    near = NAN if ends is None else _near(tensor, ends)
+    return _row(tensor, moments, NAN if ends is None else _near(tensor, ends))
+
+
+def _row(tensor: Tensor, moments: Moments, near: float = NAN) -> Row:
     return (float(tensor.numel()), *moments, 0.0, near, 0.0)
 
 
@@ -114,10 +117,6 @@ def table_of(tensors: Sequence[Tensor]) -> Table:
         for place in np.flatnonzero(~certain).tolist():
             table[place] = _row_of_blocks(tensors[place], None)
     return table
-
-
-def _row(tensor: Tensor, moments: Moments) -> Row:
-    return (float(tensor.numel()), *moments, 0.0, NAN, 0.0)
 
 
 def rows_of_move(now: Tensor, before: Tensor) -> tuple[Row | None, Row | None]:
