@@ -206,3 +206,24 @@ def test_updates_in_half_precision_are_not_rounded(tmp_path: Path) -> None:
         truth.tell(0, "update", "weight", model.weight.detach().double() - before)
         recorder.step()
     assert_recorded(tmp_path / "run", truth, rtol=1e-6)
+
+
+def test_each_optimizer_may_have_a_scaler(tmp_path: Path) -> None:
+    model, truth = Pair(), Truth()
+    trained = {
+        name: (torch.optim.SGD(part.parameters(), lr=0.1), torch.amp.GradScaler("cpu", scale))
+        for (name, part), scale in zip(model.named_children(), (1024.0, 64.0), strict=True)
+    }
+    with gradtrace.record(model, tmp_path / "run") as recorder:
+        for step in range(6):
+            for name, (optimizer, scaler) in trained.items():
+                optimizer.zero_grad()
+                scaler.scale(model.get_submodule(name)(torch.ones(5, 4)).square().mean()).backward()
+                gradient = model.get_parameter(f"{name}.weight").grad
+                assert gradient is not None
+                gradient = gradient / scaler.get_scale()
+                truth.tell(step, "unclipped gradient", f"{name}.weight", gradient)
+                scaler.step(optimizer)
+                scaler.update()
+            recorder.step()
+    assert_recorded(tmp_path / "run", truth)
