@@ -69,12 +69,15 @@ RELUS = frozenset({"relu", "relu6", "threshold"})
 RANGES = frozenset({"sigmoid", "tanh", "hardsigmoid", "hardtanh", "softsign"})
 """Operations that should not be at an end of their range. Softmax is there in any sure answer."""
 
-FORWARD = ("output", "value", "update")
+FORWARD = ("output",)
 
 BACKWARD = (
     *("upstream gradient", "downstream gradient"),
     *("local gradient", "unclipped gradient", "gradient"),
 )
+
+AFTERWARDS = ("update", "value")
+"""Values are those after the step, in which an optimizer spreads what is wrong with gradients."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def _any(flags: Flags) -> Flags:
 
 
 def nonfinite(window: Window, memory: dict[str, Any]) -> Verdict:
-    """Find NaN or infinity, first in forward order, then in backward order, last in the loss.
+    """Find NaN or infinity: first in forward order, then in backward order, then in updates.
 
     Under a GradScaler, gradients that are not finite are how it finds its scale.
     """
@@ -110,6 +113,9 @@ def nonfinite(window: Window, memory: dict[str, Any]) -> Verdict:
     for quantity in BACKWARD:
         counts.append(np.where(scaled, 0.0, window.field(quantity, "nonfinite"))[:, ::-1])
         names += [each.node for each in window.plan.of(quantity)][::-1]
+    for quantity in AFTERWARDS:
+        counts.append(window.field(quantity, "nonfinite"))
+        names += [each.node for each in window.plan.of(quantity)]
     losses = [[not np.isfinite(each.get("loss", 0.0))] for each in window.scalars]
     return _first_of(np.concatenate([*counts, losses], axis=1), (*names, "loss"))
 

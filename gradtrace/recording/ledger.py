@@ -124,7 +124,11 @@ class Page:
     """More of them: many slots, with a row of numbers for each."""
     latest: dict[int, Row] = field(default_factory=dict)
     """Rows of which the last one counts."""
+    arrived: dict[int, Row] = field(default_factory=dict)
+    """Likewise of gradients that no optimizer has taken yet: they count where `latest` has none."""
     histograms: dict[int, Any] = field(default_factory=dict)
+    counted: dict[int, Any] = field(default_factory=dict)
+    """Histograms of what has `arrived`."""
     scalars: dict[str, Any] = field(default_factory=dict)
 
     def join(self, later: Page) -> None:
@@ -132,8 +136,20 @@ class Page:
         self.rows += later.rows
         self.tables += later.tables
         self.latest |= later.latest
+        self.arrived |= later.arrived
         self.histograms |= later.histograms
+        self.counted |= later.counted
         self.scalars |= later.scalars
+
+    @property
+    def all_rows(self) -> list[tuple[int, Row]]:
+        """Every row that counts and is in no table."""
+        return [*self.rows, *(self.arrived | self.latest).items()]
+
+    @property
+    def all_histograms(self) -> dict[int, Any]:
+        """Every histogram that counts."""
+        return self.counted | self.histograms
 
 
 def joined(pages: list[Page]) -> Page:

@@ -11,7 +11,17 @@ from gradtrace.backends import backends_for
 from gradtrace.errors import BackendError
 from gradtrace.recording.ledger import Reading
 
-__all__ = ["ENDS", "LARGE", "NEAR", "Follower", "Moments", "Observer", "Schedule", "follower_of"]
+__all__ = [
+    "ENDS",
+    "LARGE",
+    "NEAR",
+    "Follower",
+    "Moments",
+    "Observer",
+    "Schedule",
+    "follower_of",
+    "schedule_at",
+]
 
 
 LARGE = 2**15
@@ -53,6 +63,20 @@ class Schedule:
     large: bool = True
     """Whether large tensors are looked at: outputs of modules, and by how much parameters move."""
     histograms: bool = False
+
+
+def schedule_at(index: int, every: int, large_every: int, histograms_every: int | None) -> Schedule:
+    """Return what is measured in step `index`.
+
+    >>> schedule_at(8, 2, 4, None)
+    Schedule(measured=True, large=True, histograms=False)
+    """
+
+    def due(interval: int | None) -> bool:
+        return interval is not None and index // every % max(1, interval // every) == 0
+
+    measured = index % every == 0
+    return Schedule(measured, measured and due(large_every), measured and due(histograms_every))
 
 
 class Follower(Protocol):

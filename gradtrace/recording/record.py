@@ -16,7 +16,7 @@ from gradtrace.recording.arguments import as_tuple, require_intervals
 from gradtrace.recording.ledger import Reading
 from gradtrace.recording.live import live_matrix
 from gradtrace.recording.matrix import Matrix
-from gradtrace.recording.observer import Schedule, follower_of
+from gradtrace.recording.observer import follower_of, schedule_at
 from gradtrace.recording.origin import origin, plain
 from gradtrace.recording.sample import Step
 from gradtrace.recording.selection import Names, selector
@@ -31,6 +31,9 @@ LAG = 32
 
 BATCH = 16
 """Steps that are handed to the writer together, which is cheaper than one by one."""
+
+SEVERAL, UNDECIDED = 8, 10.0
+"""Steps of one optimizer, and seconds, in which a call of `step` is awaited that ends them all."""
 
 PATIENCE = 0.25
 """Seconds after which a step is handed over alone."""
@@ -116,7 +119,7 @@ class Recorder:
         """Where the run is kept: another folder than was asked for if that was taken."""
         self._follower = follower_of(model, optimizers, wanted, self)
         self._model = model
-        self._every, self._large, self._histograms, self._snapshots = intervals
+        self._intervals, self._snapshots = intervals[:3], intervals[3]
         self._config = config
         self._on_finding = on_finding
         self._sinks = sinks
@@ -125,7 +128,9 @@ class Recorder:
         self._index = 0
         self._manual: bool | None = None
         """Whether `step` ends a step, rather than the optimizer; None until that is known."""
-        self._stepped: set[int] = set()
+        self._stepped: dict[int, int] = {}
+        """How often each optimizer has stepped while that is not known."""
+        self._began = 0.0
         self._optimized = False
         self._handed_over = 0.0
         self._pending: deque[tuple[int, float, Reading]] = deque()
@@ -163,7 +168,7 @@ class Recorder:
         facts = origin(self._config)
         told = plain(self._follower.facts)
         facts["versions"] |= told.pop("versions", {})
-        facts |= told | {"every": self._every, "large_every": self._large}
+        facts |= told | {"every": self._intervals[0], "large_every": self._intervals[1]}
         self._writer = Writer(
             self.directory,
             facts,
@@ -236,11 +241,14 @@ class Recorder:
 
     def optimized(self, optimizer: object) -> None:
         """See `Moments`."""
-        if self._manual is None and id(optimizer) in self._stepped:
-            self._manual = False  # it steps again, and nobody has called `step` in between
-            self._optimized = False
         if self._manual is None:
-            self._stepped.add(id(optimizer))
+            now = time.monotonic()
+            self._began = self._began or now
+            steps = self._stepped[id(optimizer)] = self._stepped.get(id(optimizer), 0) + 1
+            several = min(SEVERAL, max(1, (self._snapshots or SEVERAL) - 1))  # none are traced yet
+            if steps > several or (steps > 1 and now - self._began > UNDECIDED):
+                self._manual = self._optimized = False  # nobody has called `step` in between
+        if self._manual is None:
             self._optimized = True
             if self._tracing is not None:
                 self._tracing.end()  # another step may follow in which `step` is not called either
@@ -266,6 +274,8 @@ class Recorder:
             ):
                 index, moment, reading = self._pending.popleft()
                 scalars, statistics, histograms = reading.numbers()
+                if not schedule_at(index, *self._intervals).histograms:
+                    histograms = {}  # while it was not known what ends a step
                 keep(Step(index, moment, scalars, reading.series, statistics, histograms or None))
 
     def _left_behind(self, keep: Callable[[Step], object], everything: bool) -> None:
@@ -275,26 +285,14 @@ class Recorder:
 
     def _begin(self) -> None:
         assert self._tracing is not None
-        self._follower.begin(self._schedule(self._index))
+        self._follower.begin(schedule_at(self._index, *self._intervals))
         self._tracing.begin(self._index)
 
     def _take(self, scalars: Mapping[str, Any], *, whole: bool, complete: bool = True) -> None:
         now = time.time()
         readings = self._follower.take(scalars, whole=whole)
         for reading in readings if complete else readings[:-1]:
-            if self._index % self._every == 0:
+            if schedule_at(self._index, *self._intervals).measured:
                 self._pending.append((self._index, now, reading))
                 self._last = (self._index, reading)
             self._index += 1
-
-    def _schedule(self, index: int) -> Schedule:
-        measured = index % self._every == 0
-        return Schedule(
-            measured,
-            measured and self._is_due(index, self._large),
-            measured and self._is_due(index, self._histograms),
-        )
-
-    def _is_due(self, index: int, interval: int | None) -> bool:
-        looks = index // self._every
-        return interval is not None and looks % max(1, interval // self._every) == 0

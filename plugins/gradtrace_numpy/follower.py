@@ -30,6 +30,8 @@ class _Parameter:
     def __init__(self, name: str, array: Array, layout: Layout) -> None:
         self.array = array
         self.before = array.data
+        self.arrived: Row | None = None
+        """The gradient as it was accumulated, until an optimizer takes it."""
         scope = name.rpartition(".")[0]
         quantities = ("value", "gradient", "unclipped gradient", "update")
         self.slots = {
@@ -67,6 +69,8 @@ class NumpyFollower:
         self._passages = Passages(wanted, named.__contains__)
         self._ops: dict[str, str | None] = {}
         self._schedule = Schedule()
+        self._reached: set[int] = set()
+        """What the backward pass that ran last has brought a gradient."""
         self._expectant = True
         """Whether the recorder waits to hear that the model works again."""
         self._page = Page()
@@ -106,6 +110,7 @@ class NumpyFollower:
 
     def began(self, output: Array, seed: Any) -> None:
         """Note that a backward pass begins."""
+        self._reached.clear()
         self._passages.began()
 
     def passed(self, call: Call, position: int, share: Any) -> None:
@@ -114,17 +119,23 @@ class NumpyFollower:
 
     def arrived(self, array: Array, gradient: Any) -> None:
         """Note a gradient."""
+        self._reached.add(array.serial)
         self._passages.arrived(array, gradient)
 
     def accumulated(self) -> None:
-        """Note the gradients of all parameters, which nothing has clipped yet."""
+        """Note the gradients of the parameters that were reached: nothing has clipped them yet."""
         self._passages.accumulated()
         self._moments.working()
         if self._schedule.measured:
-            for each in self._parameters.values():
-                if each.array.grad is not None:
-                    self._note(each.slots["unclipped gradient"], row_of(plain(each.array.grad)))
-                    self._page.latest.pop(each.slots["gradient"], None)
+            for serial in self._parameters.keys() & self._reached:
+                self._arrived(self._parameters[serial])
+
+    def _arrived(self, parameter: _Parameter) -> None:
+        slots, gradient = parameter.slots, plain(parameter.array.grad)
+        row = parameter.arrived = row_of(gradient)
+        self._page.arrived |= {slots["unclipped gradient"]: row, slots["gradient"]: row}
+        if self._schedule.histograms:
+            self._page.counted[slots["gradient"]] = histogram(gradient)
 
     def stepping(self, optimizer: Optimizer) -> None:
         """Note the gradients that an optimizer takes, with what it is about to change."""
@@ -143,7 +154,8 @@ class NumpyFollower:
                 gradient = plain(parameter.array.grad)
                 row = row_of(gradient)
                 self._note(parameter.slots["gradient"], row, gradient)
-                self._page.latest.setdefault(parameter.slots["unclipped gradient"], row)
+                self._note(parameter.slots["unclipped gradient"], parameter.arrived or row)
+                parameter.arrived = None
 
     def stepped(self, optimizer: Optimizer) -> None:
         """Note by how much it has moved them."""
@@ -214,14 +226,13 @@ class NumpyFollower:
         return page
 
     def _settle(self, parameter: _Parameter) -> None:
-        slots, value = parameter.slots, parameter.array.data
-        arrived = self._page.latest.get(slots["unclipped gradient"])
-        if arrived is not None:
-            self._page.latest.setdefault(slots["gradient"], arrived)
+        value = parameter.array.data
+        if parameter.array.grad is None:
+            parameter.arrived = None
         if value is not parameter.before:  # the loop has moved it, without an optimizer
             self._moved(parameter)
-        elif slots["value"] not in self._page.latest:
-            self._note(slots["value"], row_of(value), value)
+        elif parameter.slots["value"] not in self._page.latest:
+            self._note(parameter.slots["value"], row_of(value), value)
 
     def _put(self, passage: Passage) -> None:
         scope = passage.scope
@@ -255,13 +266,14 @@ class _Reading:
     """A page as it is read; its numbers are all there."""
 
     def __init__(self, page: Page, layout: Layout) -> None:
-        rows = [*page.rows, *page.latest.items()]
+        rows = page.all_rows
         self.series = layout.series
         self._plan = layout.plan([slot for slot, _ in rows])
         self._rows = np.array([row for _, row in rows], dtype=np.float64).reshape(-1, len(FIELDS))
         self._scalars = {name: float(value) for name, value in page.scalars.items()}
         self._histograms = {
-            layout.position(slot, self.series): counts for slot, counts in page.histograms.items()
+            layout.position(slot, self.series): counts
+            for slot, counts in page.all_histograms.items()
         }
 
     def ready(self) -> bool:

@@ -253,3 +253,29 @@ def test_what_is_no_number_is_refused(tmp_path: Path) -> None:
         pytest.raises(OptionError, match=r"is no number; recorder\.step"),
     ):
         recorder.step(loss=gn.array([1.0, 2.0]))
+
+
+def test_a_gradient_is_the_one_that_its_optimizer_took(tmp_path: Path) -> None:
+    w, u = gn.parameter([[0.5, -1.0], [2.0, 0.3]]), gn.parameter([1.0, -2.0])
+    one, two = gn.SGD([w], lr=0.1), gn.SGD([u], lr=0.1)
+    took: dict[str, list[float]] = {"w": [], "u": []}
+    with gradtrace.record({"w": w, "u": u}, tmp_path / "run") as recorder:
+        for _ in range(3):
+            w.grad = u.grad = None
+            for part in ("both", "u"):
+                ((u * (w @ np.ones(2) if part == "both" else 3.0)) ** 2).sum().backward()
+                if part == "both":
+                    took["w"].append(float(np.linalg.norm(w.grad)))
+                    w.grad = w.grad * 0.1
+                    one.step()
+            ((w * 2.0) ** 2).sum().backward()  # what comes after the step counts for the next
+            took["u"].append(float(np.linalg.norm(u.grad)))
+            u.grad = u.grad * 0.1
+            two.step()
+            recorder.step()
+    run = gradtrace.open_recording(tmp_path / "run")
+    for node, norms in took.items():
+        before = run.matrix("unclipped gradient").only([node]).values[:, 0]
+        after = run.matrix("gradient").only([node]).values[:, 0]
+        np.testing.assert_allclose(before, norms, rtol=1e-6)
+        np.testing.assert_allclose(after, np.multiply(norms, 0.1), rtol=1e-6)

@@ -69,11 +69,19 @@ def scaled(step: Step) -> None:
     fill("gradient", "fc2", nonfinite=3)(step)
 
 
+def spread(step: Step) -> None:
+    """Have the optimizer take a bad gradient, after which the value of an earlier one is bad."""
+    fill("gradient", "fc2.weight", nonfinite=1)(step)
+    fill("value", "fc1.weight", nonfinite=1)(step)
+
+
 NOT_COMPUTED = dict.fromkeys(FIELDS, float("nan"))
 
 # fmt: off
 PLANTS: list[tuple[str, str, Callable[[Step], None], int]] = [
     ("nonfinite", "fc2.weight", fill("gradient", "fc2.weight", nonfinite=1), PLANTED),
+    ("nonfinite", "fc2.weight", spread, PLANTED),
+    ("nonfinite", "fc1.weight", fill("value", "fc1.weight", nonfinite=1), PLANTED),
     ("nonfinite", "act1", fill("output", "act1", nonfinite=100), PLANTED),
     ("nonfinite", "loss", lose, PLANTED),
     ("nonfinite", "fc2.bias", scaled, PLANTED),

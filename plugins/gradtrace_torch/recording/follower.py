@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
+from types import FrameType
 from typing import Any
 
 import torch
@@ -18,12 +20,13 @@ from gradtrace_torch.recording.optimizers import (
     has_closure,
     inner_of,
     learning_rates,
+    runs,
 )
 from gradtrace_torch.recording.parameter import Parameter
 from gradtrace_torch.recording.parameters import Parameters
 from gradtrace_torch.recording.passes import Found, Passes
 from gradtrace_torch.recording.ranks import averaged_by, gather, place_in_world, unwrapped
-from gradtrace_torch.recording.readback import PageReading
+from gradtrace_torch.recording.readback import PageReading, as_scalar
 from gradtrace_torch.recording.reductions import rescaled
 from gradtrace_torch.recording.scaling import Scaling
 from gradtrace_torch.recording.together import measure_together
@@ -34,7 +37,7 @@ __all__ = ["TorchFollower"]
 class TorchFollower:
     """Follows one model.
 
-    Parameters are only looked up once the model runs: `fully_shard` and the like replace them.
+    Parameters are looked up again once the model runs: `fully_shard` and the like replace them.
     """
 
     def __init__(
@@ -63,12 +66,15 @@ class TorchFollower:
         self._passes = Passes(self._pass_ended)
         self._calls = Calls(self._layout, self._passes, self._working)
         self._parameters: Parameters | None = None
+        self._has_run = False
+        """Whether the model has worked since the parameters were looked up."""
         self._scaling = Scaling()
         self._schedule = Schedule()
         self._handles: list[Any] = []
         self._pages: list[Page] = []
         self._scalars: dict[str, Any] = {}
-        self._stepping: list[Any] = []
+        self._stepping: tuple[Any, FrameType | None] = (None, None)
+        """The optimizer that steps, with the call of its `step`."""
         self._world = 1
         self._unscale: Any = None
         """By what the gradients of this step were multiplied."""
@@ -80,8 +86,10 @@ class TorchFollower:
         self.facts: Mapping[str, Any] = model_facts(root)
 
     def start(self) -> None:
-        """Put hooks on modules and optimizers."""
+        """Put hooks on modules, optimizers and parameters."""
         self._require_own()
+        if place_in_world()[1] == 1:
+            self._attach()  # a loop may never call the model, but methods of it
         for name, module in self._model.named_modules():
             if self._wanted(unwrapped(name)) and not _wraps(module):
                 self._handles += self._calls.follow(module, unwrapped(name))
@@ -98,13 +106,12 @@ class TorchFollower:
     def _meet(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Follow an optimizer that is about to step for the first time, if it is one of ours.
 
-        Hooks of its own are put on it: a trace may begin or end in them, which cannot change the
-        hooks of all optimizers while those are called.
+        Hooks of its own are put on it, which are called next: a trace may begin or end in them,
+        which cannot change the hooks of all optimizers while those are called.
         """
         if optimizer not in self._seen and self._stepped_by(optimizer):
             self._seen.append(optimizer)
             self._follow(optimizer)
-            self._before_step(optimizer, args, kwargs)
 
     def _require_own(self) -> None:
         own = {id(parameter) for parameter in self._model.parameters()}
@@ -118,10 +125,12 @@ class TorchFollower:
                 )
 
     def _attach(self) -> Parameters:
-        """Look up the parameters, which exist by now."""
+        """Look up the parameters."""
+        if self._parameters is not None:
+            self._parameters.stop()
         self._world = averaged_by(self._outermost)
         alone = self._world == 1 and self._calls.followed
-        arrived = self._passes.arrived.append if alone else self._arrived
+        arrived = self._passes.listener() if alone else self._arrived
         self._parameters = Parameters(self._named(), self._layout, arrived)
         self._parameters.schedule = self._schedule
         return self._parameters
@@ -141,10 +150,12 @@ class TorchFollower:
 
     @property
     def _params(self) -> Parameters:
+        self._has_run = True
         return self._parameters or self._attach()
 
     def _working(self) -> None:
-        if self._parameters is None:
+        if not self._has_run:
+            self._has_run = True
             self._attach()
         self._moments.working()
 
@@ -171,12 +182,13 @@ class TorchFollower:
                 small = measure_together([gradient for _, gradient in found.later])
                 page.tables.append((slots, small))
             self._calls.page.join(rescaled(page, factor))
-            self._params.measure_gradients(unscale)
+            self._params.measure_gradients(found.arrived, unscale, alone=self._world == 1)
 
     def _before_step(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if self._stepping or not self._stepped_by(optimizer):
+        call = sys._getframe(1)
+        if runs(self._stepping[1], call) or not self._stepped_by(optimizer):
             return
-        self._stepping.append(optimizer)
+        self._stepping = (optimizer, call)
         if not self._schedule.measured:
             return
         with torch._C.DisableTorchFunction(), torch.no_grad():
@@ -209,9 +221,9 @@ class TorchFollower:
         self._params.rescale(factor)
 
     def _after_step(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if not self._stepping or self._stepping[-1] is not optimizer:
+        if self._stepping != (optimizer, sys._getframe(1)):
             return
-        self._stepping.clear()
+        self._stepping = (None, None)
         if self._schedule.measured:
             with torch._C.DisableTorchFunction(), torch.no_grad():
                 self._params.after_step(
@@ -234,14 +246,14 @@ class TorchFollower:
     def take(self, scalars: Mapping[str, Any], *, whole: bool) -> list[Reading]:
         """Return what was measured; see `Follower`."""
         self._passes.forget()
-        self._stepping.clear()
+        self._stepping = (None, None)
         pages = [*self._pages, self._turn()]
         self._pages = []
         if whole:
             pages = [joined(pages)]
         if "lr/0" in pages[-1].scalars:
             pages[-1].scalars.pop("lr", None)  # a second optimizer has turned up in this step
-        pages[-1].scalars |= {name: _number(name, value) for name, value in scalars.items()}
+        pages[-1].scalars |= {name: as_scalar(name, value) for name, value in scalars.items()}
         with torch._C.DisableTorchFunction():
             return [PageReading(page, self._layout) for page in pages]
 
@@ -273,26 +285,10 @@ class TorchFollower:
         self._handles.clear()
         self._calls.on = False
         self._calls.rest()
+        self._stepping = (None, None)
         if self._parameters is not None:
             self._parameters.stop()
 
 
 def _wraps(module: nn.Module) -> bool:
     return type(module).__name__ in ("DistributedDataParallel", "CheckpointWrapper")
-
-
-def _number(name: str, value: Any) -> Any:
-    """Return a scalar of the user's without waiting for the device it is on."""
-    if isinstance(value, Tensor):
-        if value.numel() != 1:
-            raise OptionError(
-                f"{name} has shape {tuple(value.shape)}; recorder.step() takes numbers: pass "
-                f"{name}.mean(), or one of its elements"
-            )
-        return value.detach().clone().reshape(())
-    if not hasattr(value, "__float__"):
-        raise OptionError(
-            f"{name}={value!r} is no number; recorder.step() takes numbers, and text belongs in "
-            "gradtrace.record(config=...)"
-        )
-    return value

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from types import FrameType
 from typing import Any
 
 import torch
 from torch.optim import Optimizer
 
-__all__ = ["has_closure", "inner_of", "learning_rates"]
+__all__ = ["has_closure", "inner_of", "learning_rates", "runs"]
 
 
 def inner_of(optimizer: Any) -> Any:
@@ -22,6 +23,13 @@ def inner_of(optimizer: Any) -> Any:
 def has_closure(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Tell from the arguments of a step whether gradients are only computed inside it."""
     return kwargs.get("closure", args[1] if len(args) > 1 else None) is not None
+
+
+def runs(call: FrameType | None, frame: FrameType | None) -> bool:
+    """Tell whether `frame` is inside of `call`, which may have ended in an exception."""
+    while call is not None and frame is not None and frame is not call:
+        frame = frame.f_back
+    return call is not None and frame is call
 
 
 def learning_rates(optimizers: list[Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from gradtrace_torch.recording.ranks import local_of, spread_of
 from gradtrace_torch.recording.reductions import (
     histogram,
     measure,
+    move_of,
     rows_of_move,
     scaled,
 )
@@ -49,6 +50,8 @@ class Parameter:
             for quantity in ("value", "gradient", "unclipped gradient", "update")
         }
         self._gradient: _Measured | None = None
+        self._arrived: Row | None = None
+        """The gradient as it was accumulated, until an optimizer takes it."""
         self._value: tuple[int, Row] | None = None
         """The version of the value that was measured last."""
         self._copy: Tensor | None = None
@@ -70,7 +73,7 @@ class Parameter:
         """Measure the gradient times `unscale`, unless that is done already."""
         gradient = self.tensor.grad
         if gradient is None:
-            self._gradient = None
+            self._gradient = self._arrived = None
             return
         local = local_of(gradient)
         known = self._gradient
@@ -80,37 +83,50 @@ class Parameter:
                 row = scaled(row, unscale)
             self._gradient = _Measured(local, local._version, raw, row)
 
-    def gradient_arrived(self, page: Page, unscale: Any) -> None:
-        """Note the gradient as it has been accumulated."""
+    def gradient_arrived(
+        self, page: Page, unscale: Any, schedule: Schedule, *, surely: bool
+    ) -> None:
+        """Note the gradient as it has been accumulated; unless `surely`, if it is another one."""
+        known = self._gradient
         self.read_gradient(unscale)
-        row = self._gradient and self._gradient.row
+        if self._gradient is known and not surely:
+            return
+        row = self._arrived = self._gradient and self._gradient.row
         if row:
-            page.latest[self.slots["unclipped gradient"]] = row
-            page.latest.pop(self.slots["gradient"], None)
+            page.arrived[self.slots["unclipped gradient"]] = row
+            page.arrived[self.slots["gradient"]] = row
+            if schedule.histograms and self._gradient is not known:
+                self._count(page.counted, unscale)
 
     def rescale(self, page: Page, factor: Any) -> None:
         """Multiply by `factor` what was measured of the gradient."""
         known = self._gradient
         if known is not None and known.row is not None:
             self._gradient = known._replace(row=scaled(known.row, factor))
-        row = page.latest.get(self.slots["unclipped gradient"])
-        if row is not None:
-            page.latest[self.slots["unclipped gradient"]] = scaled(row, factor)
+        if self._arrived is not None:
+            self._arrived = scaled(self._arrived, factor)
+        for slot in (self.slots["unclipped gradient"], self.slots["gradient"]):
+            if slot in page.arrived:
+                page.arrived[slot] = scaled(page.arrived[slot], factor)
 
     def gradient_taken(self, page: Page, unscale: Any, schedule: Schedule) -> None:
         """Note the gradient as an optimizer takes it."""
+        known = self._gradient
         self.read_gradient(unscale)
         row = self._gradient and self._gradient.row
         if row:
             page.latest[self.slots["gradient"]] = row
-            page.latest.setdefault(self.slots["unclipped gradient"], row)
-            if schedule.histograms:
-                self._count(page, unscale)
+            page.latest[self.slots["unclipped gradient"]] = self._arrived or row
+            slot = self.slots["gradient"]
+            if slot in page.counted and self._gradient is known:
+                page.histograms[slot] = page.counted[slot]
+            elif schedule.histograms:
+                self._count(page.histograms, unscale)
 
-    def _count(self, page: Page, unscale: Any) -> None:
+    def _count(self, histograms: dict[int, Any], unscale: Any) -> None:
         if self._gradient is not None:
             gradient = self._gradient.tensor.detach()
-            page.histograms[self.slots["gradient"]] = histogram(
+            histograms[self.slots["gradient"]] = histogram(
                 gradient if unscale is None else gradient * unscale
             )
 
@@ -130,9 +146,10 @@ class Parameter:
 
     def after(self, page: Page, schedule: Schedule) -> None:
         """Measure the value, and by how much it has moved since."""
-        copy, self._copy = self._copy, None
+        copy, self._copy, self._arrived = self._copy, None, None
         value = self.value()
         if copy is None or value is None or value.shape != copy.shape:
+            self._value = None  # it may have been written to through `.data`, unnoticed
             self.measure_value(page, schedule)
             return
         known, row = rows_of_move(value, copy)
@@ -140,7 +157,7 @@ class Parameter:
         if row is not None:
             page.latest[self.slots["update"]] = row
         if schedule.histograms:
-            page.histograms[self.slots["update"]] = histogram(value.sub(copy))
+            page.histograms[self.slots["update"]] = histogram(move_of(value, copy))
 
     def measure_value(self, page: Page, schedule: Schedule) -> None:
         """Measure the value; a large one that nobody wrote to is known from a step before."""
@@ -162,12 +179,7 @@ class Parameter:
                 page.histograms[self.slots["value"]] = histogram(value)
 
     def settle(self, page: Page, schedule: Schedule) -> None:
-        """Complete what is known of its gradient at the end of a step, and let go of it."""
+        """Complete what is known of it at the end of a step, and let go of its gradient."""
         if self.slots["value"] not in page.latest:
             self.measure_value(page, schedule)
-        arrived = page.latest.get(self.slots["unclipped gradient"])
-        if arrived is not None and self.slots["gradient"] not in page.latest:
-            page.latest[self.slots["gradient"]] = arrived  # nothing has clipped it
-            if schedule.histograms:
-                self._count(page, None)
         self._gradient = None

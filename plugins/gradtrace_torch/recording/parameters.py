@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 from torch import Tensor, nn
@@ -77,10 +77,19 @@ class Parameters:
         self._foreign.update(dict.fromkeys(unknown))
         return not unknown
 
-    def measure_gradients(self, unscale: Any) -> None:
-        """Measure the gradients that a backward pass has left, times `unscale`."""
+    def measure_gradients(
+        self, arrived: Collection[Tensor], unscale: Any, *, alone: bool = True
+    ) -> None:
+        """Measure the gradients that a backward pass has left, times `unscale`.
+
+        Those that have `arrived` at their parameters. What no hook tells of, on a parameter that
+        was thawed in this step or had its gradient from another process, shows where it changed.
+        """
+        came = {id(tensor) for tensor in arrived}
         for each in self.all:
-            each.gradient_arrived(self.page, unscale)
+            surely = id(each.tensor) in came
+            if surely or not alone or id(each.tensor) not in self._handles:
+                each.gradient_arrived(self.page, unscale, self.schedule, surely=surely)
 
     def rescale(self, factor: Any) -> None:
         """Multiply by `factor` the gradients that were measured in this step."""

@@ -22,6 +22,8 @@ class Found:
         self.later: list[tuple[int, Tensor]] = []
         """Small gradients that are still to be measured."""
         self.adds = False
+        self.arrived: list[Tensor] = []
+        """Parameters that received a gradient in it, and in no pass inside of it."""
 
 
 class Passes:
@@ -40,10 +42,24 @@ class Passes:
     def add(self, tensor: Tensor) -> None:
         """Take the pass that runs for one that adds to `.grad`, of `tensor` for example."""
         if torch._C._current_graph_task_id() == -1:
-            self._on_end(Found(-1))
+            found = Found(-1)
+            found.arrived.append(tensor)
+            self._on_end(found)
         else:
             self.arrived.append(tensor)
             self.found()
+
+    def listener(self) -> Callable[[Tensor], None]:
+        """Return what `add` is to a parameter's hook: in a pass that has begun, next to nothing."""
+        begun, append, add = self._open, self.arrived.append, self.add
+
+        def arrived(tensor: Tensor) -> None:
+            if begun:
+                append(tensor)
+            elif not torch.compiler.is_compiling():
+                add(tensor)
+
+        return arrived
 
     def forget(self) -> None:
         """Forget passes that ended without saying so, in an exception."""
@@ -70,6 +86,7 @@ class Passes:
             return
         del self._open[self._open.index(ended) :]
         if self.arrived or ended.adds:
+            ended.arrived += self.arrived
             self.arrived.clear()
             if self._open:
                 self._open[-1].adds = True

@@ -10,12 +10,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from gradtrace.errors import OptionError
 from gradtrace.recording.ledger import Layout, Page
 from gradtrace.recording.sample import FIELDS, Series
 from gradtrace_torch.recording.reductions import Histogram, binned
 from gradtrace_torch.remote import is_accelerated, precise
 
-__all__ = ["PageReading", "Transfer"]
+__all__ = ["PageReading", "Transfer", "as_scalar"]
 
 _WIDTH = len(FIELDS)
 _SUMSQ, _LEAST, _LARGEST = (FIELDS.index(name) for name in ("sumsq", "min", "max"))
@@ -54,14 +55,14 @@ class PageReading:
     """A page as it is read."""
 
     def __init__(self, page: Page, layout: Layout) -> None:
-        rows = [*page.rows, *page.latest.items()]
+        rows = page.all_rows
         self._slots = [slot for slot, _ in rows]
         self._rows: list[Any] = [row for _, row in rows]
         self._tables = [table for _, table in page.tables]
         for slots, _ in page.tables:
             self._slots += slots
         self._scalars = page.scalars
-        self._histograms = page.histograms
+        self._histograms = page.all_histograms
         self._layout = layout
         self._plan = layout.plan(self._slots)
         self.series: tuple[Series, ...] = layout.series
@@ -112,3 +113,20 @@ class PageReading:
 
 def _in_bins(counts: npt.NDArray[Any]) -> Histogram:
     return counts if counts.dtype == np.uint32 else binned(counts)
+
+
+def as_scalar(name: str, value: Any) -> Any:
+    """Return a scalar of the user's without waiting for the device it is on."""
+    if isinstance(value, Tensor):
+        if value.numel() != 1:
+            raise OptionError(
+                f"{name} has shape {tuple(value.shape)}; recorder.step() takes numbers: pass "
+                f"{name}.mean(), or one of its elements"
+            )
+        return value.detach().clone().reshape(())
+    if not hasattr(value, "__float__"):
+        raise OptionError(
+            f"{name}={value!r} is no number; recorder.step() takes numbers, and text belongs in "
+            "gradtrace.record(config=...)"
+        )
+    return value

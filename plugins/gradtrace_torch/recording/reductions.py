@@ -28,6 +28,7 @@ __all__ = [
     "binned",
     "histogram",
     "measure",
+    "move_of",
     "rescaled",
     "rows_of_move",
     "scaled",
@@ -125,8 +126,17 @@ def rows_of_move(now: Tensor, before: Tensor) -> tuple[Row | None, Row | None]:
     value, move = moments_of_move(now, before) if alike else (None, None)
     return (
         measure(now, extremes=True) if value is None else _row(now, value),
-        measure(now.sub(before), extremes=True) if move is None else _row(now, move),
+        measure(move_of(now, before), extremes=True) if move is None else _row(now, move),
     )
+
+
+def move_of(now: Tensor, before: Tensor) -> Tensor:
+    """Return what was added to `before`; half precision would round it.
+
+    >>> move_of(torch.ones(1, dtype=torch.bfloat16), torch.full((1,), 0.001, dtype=torch.bfloat16))
+    tensor([0.9990])
+    """
+    return (now.float() if now.dtype.itemsize == 2 else now).sub(before)
 
 
 def _row_of_blocks(tensor: Tensor, ends: Ends) -> Row:

@@ -26,8 +26,8 @@ class Scaling:
         self._earlier = weakref.WeakSet(_working())
         """Scalers that have worked before: of another training, for all that one can know."""
         self._searched = False
-        self._looked: dict[int, int] = {}
-        """How often the frames above a step of each optimizer have been looked at."""
+        self._looked: dict[int, tuple[int, Any]] = {}
+        """How often the frames above a step of each optimizer were looked at; the scaler there."""
 
     def search(self) -> None:
         """Suppose the only scaler that has begun to work since, until an optimizer first steps.
@@ -49,12 +49,12 @@ class Scaling:
 
     def stepped_by(self, optimizer: Any) -> bool:
         """Learn from the frames above which scaler steps `optimizer`; tell whether that is new."""
-        looked = self._looked.get(id(optimizer), 0)
-        if looked == _LOOKS:
-            return False
-        self._looked[id(optimizer)] = looked + 1
-        supposed, self.scaler = self.scaler, _scaler_above(sys._getframe(1))
-        return supposed is not self.scaler
+        looked, found = self._looked.get(id(optimizer), (0, None))
+        if looked < _LOOKS:
+            found = _scaler_above(sys._getframe(1))
+            self._looked[id(optimizer)] = looked + 1, found
+        supposed, self.scaler = self.scaler, found
+        return supposed is not found
 
     @staticmethod
     def left_to(optimizer: Any) -> Any:
