@@ -264,8 +264,9 @@ class Values:
                     step.gradient.held = None
                 continue
             for handle in step.handles:
-                handle.remove()
-                if handle.hooks_dict_ref():
+                hooks = handle.hooks_dict_ref() or {}
+                hooks.pop(handle.id, None)
+                if hooks:
                     _mark_hooked(step)
             step.handles = ()
             step.nodes = ()
