@@ -82,12 +82,10 @@ class Meter:
 
     def _pass_over(self, reading: Reading, tensor: Tensor, like: Reading | None) -> None:
         """Reduce a large ordinary tensor."""
-        if not is_there(tensor):
-            return
         reading.pointer, reading.version = tensor.data_ptr(), tensor._version
         if like is not None and like.numbers is not None and _same_elements(like, tensor):
             reading.numbers = like.numbers
-        else:
+        elif is_there(tensor):
             reading.numbers = _numbers(tensor)
 
     def _measure(self, reading: Reading, tensor: Tensor, like: Reading | None) -> None:
