@@ -85,7 +85,7 @@ class Meter:
         reading.pointer, reading.version = tensor.data_ptr(), tensor._version
         if like is not None and like.numbers is not None and _same_elements(like, tensor):
             reading.numbers = like.numbers
-        elif is_there(tensor):
+        elif (reading.pointer and _fits(tensor)) or is_there(tensor):
             reading.numbers = _numbers(tensor)
 
     def _measure(self, reading: Reading, tensor: Tensor, like: Reading | None) -> None:
@@ -169,6 +169,11 @@ def _same_elements(like: Reading, tensor: Tensor) -> bool:
     return (
         like.dtype is tensor.dtype and like.shape.numel() == tensor.numel() and like.is_of(tensor)
     )
+
+
+def _fits(tensor: Tensor) -> bool:
+    """Tell cheaply of most tensors that their memory is as large as they are."""
+    return tensor.untyped_storage().nbytes() >= tensor.nbytes
 
 
 def _numbers(tensor: Tensor) -> tuple[Any, ...]:
