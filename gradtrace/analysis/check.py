@@ -137,7 +137,8 @@ def check(graph: nx.MultiDiGraph[str], *, numeric: bool = False) -> Check:
 
 def _differenced(graph: nx.MultiDiGraph[str], verdict: Verdict, replay: Replay | str) -> Verdict:
     """Return the verdict on a node with what differences of its function add to it."""
-    if verdict.verdict == "fail" or graph.nodes[verdict.node].get("kind") != "call":
+    data = graph.nodes[verdict.node]
+    if verdict.verdict == "fail" or data.get("kind") != "call" or data.get("note"):
         return verdict
     outcomes = list(judge_differences(graph, verdict.node, replay))
     for worst in ("fail", "unverifiable", "pass"):

@@ -48,7 +48,7 @@ class Differentiator:
                     warnings.simplefilter("ignore")  # torch tells of batching, which is our doing
                     self._differentiate(pullback)
                 return
-            except (RuntimeError, TypeError, NotImplementedError) as error:
+            except Exception as error:
                 reason = f"its backward could not be run by itself ({_first_line(error)})"
         for use in uses:
             use.derivative = _operator(results, use, reason=reason)
@@ -240,6 +240,8 @@ def _unfit(results: list[LiveValue], uses: list[LiveUse]) -> str | None:
     values = [*results, *(use.value for use in uses)]
     if torch._C._autograd._top_saved_tensors_default_hooks(True) is not None:
         return "its saved tensors are behind hooks; a checkpoint would run its forward again"
+    if any(value.nested for value in values):
+        return "the derivative of a nested tensor is no matrix"
     if any(value.dtype.is_complex for value in values):
         return "the derivative of complex values is not a matrix of complex numbers"
     if any(device_of(value).type == "meta" for value in values):

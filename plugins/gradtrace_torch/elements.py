@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 from torch import Tensor
 
 from gradtrace.summary import SMALL
 
-__all__ = ["by_stride", "flat", "in_order", "is_odd", "is_ordinary", "is_slight", "plain", "stored"]
+__all__ = [
+    "by_stride",
+    "flat",
+    "in_order",
+    "is_odd",
+    "is_ordinary",
+    "is_readable",
+    "is_slight",
+    "is_there",
+    "plain",
+    "stored",
+]
 
 _BORROWED = 16 * SMALL
 """Bytes of storage up to which a small tensor is borrowed; a small view may hold a large one."""
@@ -15,6 +28,13 @@ _BORROWED = 16 * SMALL
 _PLAIN = frozenset(
     {torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64, torch.bool}
 )
+_PACKED = {
+    getattr(torch, name)
+    for name in dir(torch)
+    if re.fullmatch(r"bits\w+|u?int[1-7]|float4\w+", name)
+}
+"""Types that PyTorch stores, and has no numbers for."""
+
 _TYPES = frozenset({Tensor, torch.nn.Parameter})
 _WHOLE = frozenset({torch.float32, torch.float64})
 
@@ -33,7 +53,39 @@ def is_ordinary(tensor: Tensor) -> bool:
 
 def is_slight(tensor: Tensor) -> bool:
     """Tell whether a small ordinary tensor can be borrowed: it keeps no large memory alive."""
-    return type(tensor) is Tensor and tensor.untyped_storage().nbytes() <= _BORROWED
+    return type(tensor) is Tensor and 0 < tensor.untyped_storage().nbytes() <= _BORROWED
+
+
+def is_there(tensor: Tensor) -> bool:
+    """Tell whether the memory of a strided tensor holds its elements.
+
+    A storage can be freed while tensors use it, and those inside of a transform have none; PyTorch
+    reads their memory all the same.
+
+    >>> x = torch.ones(3)
+    >>> there = is_there(x)
+    >>> _ = x.untyped_storage().resize_(0)
+    >>> there, is_there(x)
+    (True, False)
+    """
+    try:
+        pointer = tensor.data_ptr()
+    except RuntimeError:  # what a transform has wrapped has no memory of its own
+        return False
+    if not pointer:
+        return tensor.numel() == 0 or tensor._is_zerotensor()
+    last = tensor.storage_offset()
+    if tensor.is_contiguous():
+        last += tensor.numel() - 1
+    else:
+        pairs = zip(tensor.shape, tensor.stride(), strict=True)
+        last += sum([(length - 1) * stride for length, stride in pairs])
+    return (last + 1) * tensor.element_size() <= tensor.untyped_storage().nbytes()
+
+
+def is_readable(tensor: Tensor) -> bool:
+    """Tell whether the elements of a tensor are numbers that PyTorch can convert."""
+    return not tensor.is_meta and (tensor.is_quantized or tensor.dtype not in _PACKED)
 
 
 def is_odd(tensor: Tensor) -> bool:
@@ -43,12 +95,10 @@ def is_odd(tensor: Tensor) -> bool:
 
 def plain(tensor: Tensor) -> Tensor | None:
     """Return the plain tensor under a parameter or subclass, None where elements are not real."""
+    if torch._C._functorch.is_functorch_wrapped_tensor(tensor) or hasattr(tensor, "fake_mode"):
+        return None
     if isinstance(tensor, torch.nn.Parameter):
         return tensor.data
-    if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
-        return None
-    if hasattr(tensor, "fake_mode"):
-        return None
     local = getattr(tensor, "to_local", None)  # a distributed tensor: never a collective here
     return local() if local is not None else tensor
 

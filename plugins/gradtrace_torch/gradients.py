@@ -6,37 +6,35 @@ A pass is one backward pass of the user's. The gradients of several passes add u
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C import _current_graph_task_id as current_pass
 from torch.autograd.graph import Node
 
 from gradtrace.summary import SMALL
-from gradtrace_torch.live import Gradient, LiveCall, LiveUse, LiveValue
+from gradtrace_torch.live import (
+    Arrivals,
+    Departures,
+    Gradient,
+    LiveCall,
+    LiveUse,
+    LiveValue,
+    Results,
+    Slots,
+)
+from gradtrace_torch.notes import NESTED
 from gradtrace_torch.statistics import Meter
+from gradtrace_torch.sums import has_shape, reduced, sum_of
 
 __all__ = ["Gradients"]
 
-Results = Sequence[LiveValue | None]
-"""What arrives at a node: a value for each of its outputs, None where nobody knows one."""
-
-Slots = Sequence[LiveUse | None]
-"""What departs from a node: a use for each of its slots, None where nobody knows one."""
-
-Arrivals = Sequence[Tensor | None]
-"""Upstream gradients of a node, one for each of its outputs."""
-
-Departures = Sequence[Tensor | None]
-"""Downstream gradients of a node, one for each of its slots."""
-
-LOST = "its gradient came in several passes that cannot be added up after the fact"
-CHANGED = "a hook on the tensor may change its gradient"
-PARTIAL = "the backward pass raised before it was done"
-NESTED = "part of its gradient came through a call that runs a backward pass of its own"
+_ANY, _NONE = -1, -2
+"""The pass that runs, where its number is not known yet, and where none runs that was asked for."""
 
 
 class Gradients:
@@ -52,6 +50,8 @@ class Gradients:
         """Whether the running pass is a `backward()`."""
         self._hold = False
         self._deaf = False
+        self._task = _NONE
+        """The number that PyTorch has for the running pass."""
         self._added = False
         """Whether any pass was a `backward()`."""
         self._open: list[LiveUse] = []
@@ -97,10 +97,10 @@ class Gradients:
         self, results: Results, slots: Slots, downstream: Departures, upstream: Arrivals
     ) -> None:
         """Note small gradients, to be recorded when they are read."""
-        if self._deaf:
+        if self._deaf or (current_pass() != self._task and self._is_unseen(results, upstream)):
             return
         if self._hold or self.overheard or any(map(_is_large, downstream)):
-            self._hear(results, slots, downstream, upstream)
+            self._record(results, slots, downstream, upstream)
         else:
             known = downstream if slots else (), upstream if results else ()
             self._noted.append((self._serial, self._adds, results, slots, *known))
@@ -108,12 +108,38 @@ class Gradients:
     def _hear(
         self, results: Results, slots: Slots, downstream: Departures, upstream: Arrivals
     ) -> None:
-        """Record what arrives at a node and departs from it."""
-        if self._deaf:
+        """Hear what arrives at a node and departs from it."""
+        if self._deaf or (current_pass() != self._task and self._is_unseen(results, upstream)):
             return
+        self._record(results, slots, downstream, upstream)
+
+    def _is_unseen(self, results: Results, upstream: Arrivals) -> bool:
+        """Tell whether a hook, a function or a thread began this pass; leaves gather in it too."""
+        if self._task == _ANY:
+            self._task = current_pass()
+            return False
+        self.ran = True
+        for value, gradient in zip(results, upstream, strict=False):
+            if value is not None and gradient is not None:
+                value.note = NESTED
+                if value.is_leaf:
+                    self._gather(value, gradient)
+        return True
+
+    def _gather(self, leaf: LiveValue, gradient: Tensor) -> None:
+        """Record what a leaf gathered in a pass inside another, or in another thread."""
+        outer, self._adds, self._added = self._adds, True, True
+        with torch.no_grad():
+            leaf.gradient = self._total(leaf.gradient, gradient, leaf=True)
+        self._adds = outer
+
+    def _record(
+        self, results: Results, slots: Slots, downstream: Departures, upstream: Arrivals
+    ) -> None:
+        """Record what arrives at a node and departs from it."""
         if torch.is_grad_enabled():
             with torch.no_grad():
-                self._hear(results, slots, downstream, upstream)
+                self._record(results, slots, downstream, upstream)
             return
         for value, gradient in zip(results, upstream, strict=False):
             if value is not None and gradient is not None:
@@ -128,7 +154,7 @@ class Gradients:
         with torch.no_grad():
             for serial, adds, results, slots, downstream, upstream in self._noted:
                 self._serial, self._adds = serial, adds
-                self._hear(results, slots, downstream, upstream)
+                self._record(results, slots, downstream, upstream)
             self._noted.clear()
             self._settle_all()
 
@@ -143,9 +169,9 @@ class Gradients:
         `hold` keeps its gradients, since another pass may add to them; a `deaf` pass, whose
         gradients are batched, is not recorded.
         """
-        outer = self._adds, self._hold, self._deaf
+        outer = self._adds, self._hold, self._deaf, self._task
         self._serial += 1
-        self._adds, self._hold, self._deaf = adds, hold, deaf
+        self._adds, self._hold, self._deaf, self._task = adds, hold, deaf, _ANY
         self._added |= adds
         self.ran = True
         with torch.no_grad():
@@ -159,7 +185,7 @@ class Gradients:
         finally:
             with torch.no_grad():
                 self._settle_all()
-            self._adds, self._hold, self._deaf = outer
+            self._adds, self._hold, self._deaf, self._task = outer
 
     def is_partial(self, gradient: Gradient) -> bool:
         """Tell whether a gradient comes from a pass that raised before it was done."""
@@ -200,7 +226,7 @@ class Gradients:
         if use.slot_count == 1:
             if gradient is None:
                 return
-            if gradient.shape == shape:
+            if has_shape(gradient, shape):
                 use.gradient = self._total(use.gradient, gradient, like=arrived)
             else:  # autograd sums it to the operand's shape next: measure that, not both
                 use.partial, use.remaining = gradient, 0
@@ -211,7 +237,7 @@ class Gradients:
             self._open.append(use)
         use.remaining -= 1
         if gradient is not None:
-            share = _reduced(gradient, shape)
+            share = reduced(gradient, shape)
             use.partial = share if use.partial is None else use.partial + share
         if use.remaining == 0:
             self._settle(use)
@@ -224,7 +250,7 @@ class Gradients:
     def _settle(self, use: LiveUse) -> None:
         """Record what has come through the slots of `use`."""
         if use.partial is not None:
-            use.gradient = self._total(use.gradient, _reduced(use.partial, use.value.shape))
+            use.gradient = self._total(use.gradient, reduced(use.partial, use.value.shape))
         use.partial, use.remaining = None, 0
 
     def _total(
@@ -240,7 +266,7 @@ class Gradients:
             earlier = None
         if earlier is not None and earlier.adds and not self._adds:
             return earlier
-        total = gradient if earlier is None else _sum(earlier, gradient)
+        total = gradient if earlier is None else sum_of(earlier, gradient)
         if total is None:
             assert earlier is not None
             earlier.lost = True
@@ -271,28 +297,3 @@ def _is_small(call: LiveCall) -> bool:
 
 def _is_large(gradient: Tensor | None) -> bool:
     return gradient is not None and gradient.numel() > SMALL
-
-
-def _reduced(gradient: Tensor, shape: Any) -> Tensor:
-    """Return `gradient` summed to `shape`, as autograd itself does with what was broadcast."""
-    return gradient if gradient.shape == shape else gradient.sum_to_size(shape)
-
-
-def _sum(earlier: Gradient, gradient: Tensor) -> Tensor | None:
-    """Return earlier + gradient, None where the elements of the earlier one are gone.
-
-    Autograd adds to `.grad` in place, and the first gradient of a leaf often is its `.grad`:
-    then the tensor that is held already holds the sum.
-    """
-    held, kept = earlier.held, earlier.elements()
-    if earlier.lost:
-        return None
-    if held is None:
-        if kept is None or kept.numel() != gradient.numel():
-            return None
-        return kept.reshape(gradient.shape) + gradient
-    if held._version == earlier.held_version:
-        return held + gradient
-    if held._version == earlier.held_version + 1 and held.data_ptr() != gradient.data_ptr():
-        return held
-    return None

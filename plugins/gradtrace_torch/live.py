@@ -21,7 +21,17 @@ from gradtrace_torch.sources import Place
 if TYPE_CHECKING:
     from gradtrace_torch.replay import Memory
 
-__all__ = ["Edge", "Gradient", "LiveCall", "LiveUse", "LiveValue"]
+__all__ = [
+    "Arrivals",
+    "Departures",
+    "Edge",
+    "Gradient",
+    "LiveCall",
+    "LiveUse",
+    "LiveValue",
+    "Results",
+    "Slots",
+]
 
 Edge = tuple[Any, int]
 """An autograd node and one of its outputs in the forward pass: where a gradient arrives."""
@@ -58,6 +68,8 @@ class LiveValue(Reading):
     seed: Gradient | None = None
     watched = False
     """Whether the gradient can change on its way: a hook of the user's is on the tensor."""
+    hooked = False
+    """Whether a hook of the user's is on an autograd node that its gradient comes by."""
     note: str | None = None
     is_leaf = False
     unseen = False
@@ -125,3 +137,16 @@ class LiveCall:
         self.place = place
         self.uses = uses
         self.results: list[LiveValue] = []
+
+
+Results = Sequence[LiveValue | None]
+"""What arrives at a node: a value for each of its outputs, None where nobody knows one."""
+
+Slots = Sequence[LiveUse | None]
+"""What departs from a node: a use for each of its slots, None where nobody knows one."""
+
+Arrivals = Sequence[Tensor | None]
+"""Upstream gradients of a node, one for each of its outputs."""
+
+Departures = Sequence[Tensor | None]
+"""Downstream gradients of a node, one for each of its slots."""

@@ -20,6 +20,7 @@ class Reading:
     shape: torch.Size
     dtype: torch.dtype
     device = torch.device("cpu")
+    nested = False
     tensor: Tensor | None = None
     """The elements, or what holds them, where keeping them is cheaper than to reduce them now."""
     start: int | None = None
@@ -46,8 +47,15 @@ class Reading:
         return self.tensor[self.start : self.start + self.shape.numel()]
 
     def describe(self, tensor: Any) -> None:
-        """Take shape, type and device from a tensor, or from what autograd knows of one."""
-        self.shape, self.dtype, self.device = tensor.shape, tensor.dtype, tensor.device
+        """Take shape, type and device from a tensor, or from what autograd knows of one.
+
+        A nested tensor has the shape of all that it holds, joined.
+        """
+        self.dtype, self.device = tensor.dtype, tensor.device
+        if getattr(tensor, "is_nested", False):
+            self.shape, self.nested = tensor.detach().values().shape, True
+        else:
+            self.shape = tensor.shape
 
 
 def fetch(readings: list[Reading]) -> None:
@@ -67,6 +75,8 @@ def summarize(reading: Reading) -> Summary:
     if reading.numbers is None:
         return Summary(shape, dtype, device)
     total, norm, low, high, bad = reading.numbers
+    if low == high and not bad:
+        return Summary(shape, dtype, device, norm, low, 0.0, low, high, bad)
     size = math.prod(shape)
     mean = total / size
     with np.errstate(all="ignore"):
@@ -120,6 +130,8 @@ def array_of(tensor: Tensor | None) -> np.ndarray[Any, Any]:
     """Return the elements as NumPy has them; bfloat16 and narrower floats become float32."""
     assert tensor is not None
     host = tensor.resolve_conj().resolve_neg().cpu()
+    if host.dtype is torch.complex32:
+        host = host.to(torch.complex64)
     if host.is_floating_point() and host.dtype not in (torch.float64, torch.float32, torch.float16):
         host = host.float()
     return np.asarray(host.numpy())

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from torch.overrides import (
     TorchFunctionMode,
     _get_current_function_mode_stack,
@@ -71,7 +72,7 @@ class Recorder(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         op = known_ops.get(func) or op_of(func)
-        if op.role == "quiet" or self.pauses:
+        if op.role == "quiet" or self.pauses or (types and any(map(_is_lazy, types))):
             return func(*args, **kwargs)
         transforms = self._values.transforms
         if transforms.running():
@@ -164,6 +165,11 @@ class Recorder(TorchFunctionMode):
         """Return a use for each tensor among the arguments of a call."""
         of = self._values.of
         return [LiveUse(of(tensor), path) for path, tensor in operands_of(args, kwargs)]
+
+
+def _is_lazy(cls: type) -> bool:
+    """Tell whether this is the class of parameters that their module has yet to initialize."""
+    return issubclass(cls, UninitializedParameter | UninitializedBuffer)
 
 
 @contextmanager

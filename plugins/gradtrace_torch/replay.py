@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gradtrace.tape import Replay
-from gradtrace_torch.arguments import results_of
+from gradtrace_torch.arguments import operands_of, results_of
 from gradtrace_torch.live import LiveCall
 from gradtrace_torch.ops import Op, Path
 
@@ -25,6 +25,10 @@ _STRAIGHT = "its backward passes straight through what is rounded, on purpose"
 
 _SYMMETRIC = "it reads one triangle of its operand, and its backward takes it to be symmetric"
 
+_SAMPLED = "its backward is that of the distribution, not of the steps that drew from it"
+
+_SPARSE = "its backward leaves out what a sparse operand does not store"
+
 _DELIBERATE: dict[Any, str] = {
     torch.linalg.cholesky: _SYMMETRIC,
     torch.linalg.cholesky_ex: _SYMMETRIC,
@@ -32,6 +36,9 @@ _DELIBERATE: dict[Any, str] = {
     torch.linalg.eigh: _SYMMETRIC,
     torch.linalg.eigvalsh: _SYMMETRIC,
     torch.nn.functional.ctc_loss: "its backward takes log_probs to come from a log_softmax",
+    torch._standard_gamma: _SAMPLED,
+    torch._sample_dirichlet: _SAMPLED,
+    torch.distributions.dirichlet._Dirichlet: _SAMPLED,
     torch.fake_quantize_per_tensor_affine: _STRAIGHT,
     torch.fake_quantize_per_channel_affine: _STRAIGHT,
     torch._fake_quantize_learnable_per_tensor_affine: _STRAIGHT,
@@ -69,6 +76,7 @@ class Memory:
         given = {name: value for name, value in kwargs.items() if name != "out"}
         self._args = tuple(_emptied(value, (index,)) for index, value in enumerate(args))
         self._kwargs = {name: _emptied(value, (name,)) for name, value in given.items()}
+        self._sparse = any(tensor.is_sparse for _, tensor in operands_of(args, kwargs))
         self._random: Tensor | None = torch.get_rng_state()
 
     def forget_random(self) -> None:
@@ -86,7 +94,7 @@ class Memory:
             given = self._given(name, position)
             if given is not None and given is not False:
                 return why
-        return _DELIBERATE.get(function)
+        return _SPARSE if self._sparse else _DELIBERATE.get(function)
 
     def replay(self, call: LiveCall) -> Replay | str:
         """Return the function of the operands that `call` has on the tape, or why there is none."""

@@ -15,7 +15,16 @@ import torch
 from torch import Tensor
 
 from gradtrace.summary import SMALL, Summary
-from gradtrace_torch.elements import flat, is_odd, is_ordinary, is_slight, plain, stored
+from gradtrace_torch.elements import (
+    flat,
+    is_odd,
+    is_ordinary,
+    is_readable,
+    is_slight,
+    is_there,
+    plain,
+    stored,
+)
 from gradtrace_torch.moments import moments_of
 from gradtrace_torch.readings import (
     Reading,
@@ -49,35 +58,42 @@ class Meter:
     ) -> None:
         """Measure `tensor` now; a small one is borrowed until `secure`, or owned if told.
 
-        Where `tensor` is a view of all elements of which `like` was read, nothing is measured.
+        Where `tensor` is a view of all elements of which `like` was read, nothing is measured. What
+        has no elements that can be read stays not computed.
         """
-        if is_ordinary(tensor):
-            shape = reading.shape = tensor.shape
-            reading.dtype = tensor.dtype
-            size = shape.numel()
-            if size > SMALL and size > self.limit:
-                self._pass_over(reading, tensor, like)
-                return
-            if size <= SMALL and not own and is_slight(tensor):
-                reading.tensor = tensor
-                self._borrowed.append((reading, tensor, tensor._version))
-                return
-        reading.describe(tensor)
-        simple = tensor if type(tensor) is Tensor else plain(tensor)
-        if simple is not None and not simple.is_meta:
-            self._measure(reading, simple.detach(), like)
+        try:
+            if is_ordinary(tensor):
+                shape = reading.shape = tensor.shape
+                reading.dtype = tensor.dtype
+                size = shape.numel()
+                if size > SMALL and size > self.limit:
+                    self._pass_over(reading, tensor, like)
+                    return
+                if size <= SMALL and not own and is_slight(tensor):
+                    reading.tensor = tensor
+                    self._borrowed.append((reading, tensor, tensor._version))
+                    return
+            reading.describe(tensor)
+            simple = tensor if type(tensor) is Tensor else plain(tensor)
+            if simple is not None and is_readable(simple):
+                self._measure(reading, simple.detach(), like)
+        except (RuntimeError, TypeError):  # without storage, or of a class of the user's
+            reading.describe(tensor)
 
     def _pass_over(self, reading: Reading, tensor: Tensor, like: Reading | None) -> None:
         """Reduce a large ordinary tensor."""
         reading.pointer, reading.version = tensor.data_ptr(), tensor._version
         if like is not None and like.numbers is not None and _same_elements(like, tensor):
             reading.numbers = like.numbers
-        else:
+        elif (reading.pointer and _fits(tensor)) or is_there(tensor):
             reading.numbers = _numbers(tensor)
 
     def _measure(self, reading: Reading, tensor: Tensor, like: Reading | None) -> None:
         if tensor.layout is not torch.strided or is_odd(tensor):
-            tensor = stored(tensor, dense=self.keep != "summary")
+            small = reading.shape.numel() <= SMALL
+            tensor = stored(tensor, dense=small or self.keep != "summary")
+        elif tensor.is_cpu and not is_there(tensor):
+            return
         elif not tensor.is_inference():
             reading.pointer, reading.version = tensor.data_ptr(), tensor._version
         size = tensor.numel()
@@ -95,9 +111,9 @@ class Meter:
         """Copy what is borrowed, before it is overwritten."""
         groups: dict[torch.dtype, list[tuple[Reading, Tensor]]] = {}
         for reading, tensor, version in self._borrowed:
-            if tensor._version == version:
+            if tensor._version == version and (tensor.data_ptr() or not tensor.numel()):
                 groups.setdefault(reading.dtype, []).append((reading, tensor))
-            else:  # overwritten where nobody could see it: not computed
+            else:  # overwritten, or freed, where nobody could see it: not computed
                 reading.tensor = None
         self._borrowed.clear()
         with torch.no_grad():
@@ -117,7 +133,10 @@ class Meter:
             reading.numbers = numbers_of(tensor)
             self._remote.append(reading)
             return
-        reading.numbers = _numbers(flat(tensor))
+        total, norm, low, high, bad = _numbers(flat(tensor))
+        if tensor.numel() < reading.shape.numel():  # the zeros that a sparse tensor leaves out
+            low, high = min(low, 0.0), max(high, 0.0)
+        reading.numbers = total, norm, low, high, bad
 
     def resolve(self) -> None:
         """Turn every reading into its summary, moving what lives on a device once."""
@@ -150,6 +169,11 @@ def _same_elements(like: Reading, tensor: Tensor) -> bool:
     return (
         like.dtype is tensor.dtype and like.shape.numel() == tensor.numel() and like.is_of(tensor)
     )
+
+
+def _fits(tensor: Tensor) -> bool:
+    """Tell cheaply of most tensors that their memory is as large as they are."""
+    return tensor.untyped_storage().nbytes() >= tensor.nbytes
 
 
 def _numbers(tensor: Tensor) -> tuple[Any, ...]:

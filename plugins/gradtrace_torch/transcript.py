@@ -8,8 +8,9 @@ from dataclasses import replace
 from gradtrace.derivative import LocalDerivative
 from gradtrace.summary import Summary
 from gradtrace.tape import Call, Leaf, Use, Value
-from gradtrace_torch.gradients import CHANGED, LOST, NESTED, PARTIAL, Gradients
+from gradtrace_torch.gradients import Gradients
 from gradtrace_torch.live import Gradient, LiveCall, LiveUse, LiveValue
+from gradtrace_torch.notes import CHANGED, LOST, NESTED, PARTIAL, UNEVEN
 from gradtrace_torch.ops import operand_names
 from gradtrace_torch.sources import decode
 from gradtrace_torch.statistics import Meter
@@ -59,6 +60,9 @@ class _Scribe:
         return Leaf(live.kind, live.names, self.value(live), live.op, decode(live.place))
 
     def call(self, live: LiveCall) -> Call:
+        if _is_uneven(live):
+            for value in live.results:
+                value.note = value.note or UNEVEN
         results = [self.value(value) for value in live.results]
         upstream = _joint_norm(results)
         paths = [path for use in live.uses for path in (use.path, *use.also)]
@@ -108,7 +112,15 @@ class _Scribe:
             return PARTIAL
         if live.is_leaf and live.gradient is not None and not any(seen[1:]) and not live.seed:
             return NESTED
-        return CHANGED if live.watched else None
+        changeable = live.hooked and not (len(seen) == 2 and seen[0] is seen[1])
+        return CHANGED if live.watched or changeable else None
+
+
+def _is_uneven(call: LiveCall) -> bool:
+    """Tell whether the last pass to reach a call went on to some of its operands only."""
+    last = max((v.gradient.serial for v in call.results if v.gradient), default=0)
+    shares = [use.gradient for use in call.uses if use.gradient is not None]
+    return any(share.serial < last and share.adds for share in shares)
 
 
 def _joint_norm(results: list[Value]) -> float | None:

@@ -264,7 +264,10 @@ class Values:
                     step.gradient.held = None
                 continue
             for handle in step.handles:
-                handle.remove()
+                hooks = handle.hooks_dict_ref() or {}
+                hooks.pop(handle.id, None)
+                if hooks:
+                    _mark_hooked(step)
             step.handles = ()
             step.nodes = ()
             for use in step.uses:
@@ -287,3 +290,9 @@ class Values:
                 scripted = isinstance(module, torch.jit.ScriptModule)
                 op = str(module.original_name) if scripted else None
                 self._identities.set(tensor, self._at_edge(tensor, op))
+
+
+def _mark_hooked(call: LiveCall) -> None:
+    """Remember that hooks of the user's are on the autograd nodes of `call`, as modules have."""
+    for value in (*call.results, *[use.value for use in call.uses]):
+        value.hooked = True

@@ -18,7 +18,15 @@ from torch import Tensor
 from gradtrace.recording.ledger import Page, Row, Table
 from gradtrace.recording.observer import NEAR
 from gradtrace.recording.sample import BINS, EDGES, FIELDS
-from gradtrace_torch.elements import flat, is_odd, is_ordinary, plain, stored
+from gradtrace_torch.elements import (
+    flat,
+    is_odd,
+    is_ordinary,
+    is_readable,
+    is_there,
+    plain,
+    stored,
+)
 from gradtrace_torch.moments import Moments, moments_of, moments_of_many, moments_of_move
 from gradtrace_torch.recording.afar import exponents_of, row_afar
 
@@ -65,7 +73,7 @@ def measure(
         zeros: Whether elements that are 0 are counted there.
         ends: Where to count elements that are near an end.
     """
-    if is_ordinary(tensor):
+    if is_ordinary(tensor) and is_there(tensor):
         return _row_of(tensor, ends)
     x = elements(tensor)
     if x is None:
@@ -81,16 +89,20 @@ def measure(
 def elements(tensor: Tensor) -> Tensor | None:
     """Return the elements that this process holds, as real floats without structure.
 
-    None where there are none to read: on a meta tensor, or inside a transform.
+    None where there are none to read: on a meta tensor, in freed memory, or inside a transform.
     """
-    local = tensor if type(tensor) is Tensor else plain(tensor)
-    if local is None or local.is_meta:
+    try:
+        local = plain(tensor)
+        if local is None or not is_readable(local):
+            return None
+        local = local.detach()
+        if local.layout is not torch.strided or is_odd(local):
+            return flat(stored(local, dense=False).detach())
+        if not local.is_cpu:
+            return local
+        return flat(local) if is_there(local) else None
+    except (RuntimeError, TypeError):  # without storage, or of a class of the user's
         return None
-    local = local.detach()
-    odd = local.layout is not torch.strided or is_odd(local)
-    if not odd and not local.is_cpu:
-        return local
-    return flat(stored(local, dense=False).detach() if odd else local)
 
 
 def _row_of(tensor: Tensor, ends: Ends) -> Row:
@@ -122,6 +134,8 @@ def table_of(tensors: Sequence[Tensor]) -> Table:
 
 def rows_of_move(now: Tensor, before: Tensor) -> tuple[Row | None, Row | None]:
     """Return the statistics of `now`, and of what was added to `before`."""
+    if not is_there(now):
+        return None, None
     alike = all(is_ordinary(each) and each.is_contiguous() for each in (now, before))
     value, move = moments_of_move(now, before) if alike else (None, None)
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gradtrace.recording.ledger import Table
+from gradtrace.recording.sample import FIELDS
 from gradtrace_torch.recording.reductions import measure, table_of
 
 __all__ = ["SMALL", "is_small", "measure_together"]
@@ -21,6 +23,9 @@ _MANY = 16
 
 _BYTES = 8 * SMALL
 """Bytes of memory up to which a tensor is kept: a small view may hold a large one."""
+
+_UNKNOWN = (math.nan,) * len(FIELDS)
+"""The row of a tensor whose memory was freed before it was measured."""
 
 
 def is_small(tensor: Tensor) -> bool:
@@ -48,6 +53,6 @@ def measure_together(tensors: Sequence[Tensor]) -> Table:
     array([[ 2., -1., 25., -4.,  3.],
            [ 9.,  9.,  9.,  1.,  1.]])
     """
-    if len(tensors) < _MANY:
-        return np.array([measure(each) for each in tensors])
+    if len(tensors) < _MANY or not all(map(Tensor.data_ptr, tensors)):
+        return np.array([measure(each) or _UNKNOWN for each in tensors])
     return table_of([each if each.is_contiguous() else each.contiguous() for each in tensors])
