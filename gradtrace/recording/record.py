@@ -193,7 +193,7 @@ class Recorder:
         """End a step, with loss, accuracy or whatever else there is to say of it.
 
         A tensor on a device is not waited for. Without a call of this, a step ends as the
-        optimizer steps.
+        optimizer steps, which is known after `SEVERAL` of its steps.
         """
         if self._writer is None or self._closed:
             when = "after close()" if self._closed else "before start()"
