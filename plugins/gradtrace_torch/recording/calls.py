@@ -36,8 +36,8 @@ class Calls:
         """Whether large tensors are measured in this step."""
         self.outputs: set[int] = set()
         """Slots of what is no gradient."""
-        self.followed = 0
-        """Number of modules that are followed."""
+        self.followed: set[nn.Module] = set()
+        """The modules that are followed."""
         self.since: list[tuple[object, int]] = []
         """For each call that runs, how many autograd nodes there were before it."""
         self._layout = layout
@@ -52,9 +52,11 @@ class Calls:
         """Modules of which an output was measured outside a backward pass."""
 
     def follow(self, module: nn.Module, name: str) -> Iterator[Any]:
-        """Put hooks on `module`; yield their handles."""
+        """Put hooks on `module`, unless it has them; yield their handles."""
+        if module in self.followed:
+            return
         call = Module(self, module, name)
-        self.followed += 1
+        self.followed.add(module)
         if not call.is_plain:
             yield module.register_forward_pre_hook(Hook(call.enter))
         yield module.register_forward_hook(Hook(call.leave), with_kwargs=True)

@@ -90,14 +90,18 @@ class TorchFollower:
         self._require_own()
         if place_in_world()[1] == 1:
             self._attach()  # a loop may never call the model, but methods of it
-        for name, module in self._model.named_modules():
-            if self._wanted(unwrapped(name)) and not _wraps(module):
-                self._handles += self._calls.follow(module, unwrapped(name))
+        self._follow_modules()
         if self._optimizers:
             for optimizer in self._optimizers:
                 self._follow(optimizer)
         else:
             self._handles.append(register_optimizer_step_pre_hook(self._meet))
+
+    def _follow_modules(self) -> None:
+        """Put hooks on the modules that have none yet."""
+        for name, module in self._model.named_modules():
+            if self._wanted(unwrapped(name)) and not _wraps(module):
+                self._handles += self._calls.follow(module, unwrapped(name))
 
     def _follow(self, optimizer: Any) -> None:
         self._handles.append(optimizer.register_step_pre_hook(self._before_step))
@@ -143,9 +147,10 @@ class TorchFollower:
         ]
 
     def _stepped_by(self, optimizer: Any) -> list[Parameter]:
-        """Return what an optimizer steps; a parameter may have taken the place of another."""
+        """Return what an optimizer steps; parameters and modules may have been replaced."""
         if not self._params.are_all_of(optimizer):
             self._params.follow(self._named())
+            self._follow_modules()
         return self._params.of(optimizer)
 
     @property

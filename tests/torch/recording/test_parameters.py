@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -139,3 +140,26 @@ def test_a_parameter_may_take_the_place_of_another(tmp_path: Path, anew: bool) -
         assert column.tolist() == pytest.approx(numbers, rel=1e-4), quantity
     assert not gone._post_accumulate_grad_hooks
     assert not model[0].weight._post_accumulate_grad_hooks
+
+
+def test_a_module_may_take_the_place_of_another(tmp_path: Path) -> None:
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    outputs: list[float] = []
+    with gradtrace.record(model, tmp_path / "run", large_every=1) as recorder:
+        for step in range(6):
+            if step == 2:
+                model[3] = nn.Linear(300, 120)
+                optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+            x, y = batch(step)
+            out = model(x)
+            outputs.append(out.norm().item())
+            mse_loss(out, y).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            recorder.step()
+    matrix = gradtrace.open_recording(tmp_path / "run").matrix("output")
+    column = matrix.values[:, matrix.nodes.index("3")]
+    assert column[[0, 1, 3, 4, 5]].tolist() == pytest.approx([*outputs[:2], *outputs[3:]], rel=1e-4)
+    assert math.isnan(column[2])  # it was met as the optimizer stepped
+    assert not any(module._forward_hooks for module in model)
