@@ -118,10 +118,8 @@ class Calls:
             else:
                 module.hurries = bool(module.hurries)
                 if not known:
-                    kept.append((module, output))
-        if kept:
-            slots = [module.output_slot for module, _ in kept]
-            self.page.tables.append((slots, measure_together([output for _, output in kept])))
+                    kept.append((module.output_slot, output))
+        self.page.join(measure_together(kept))
 
     def arrived(self, slot: int, gradient: Tensor) -> None:
         """Measure a gradient, of which the next one to arrive may be the same tensor."""

@@ -181,11 +181,8 @@ class TorchFollower:
             self._scaling.search()
             unscale = self._unscale = self._reciprocal()
             factor = (1.0 if unscale is None else unscale) / self._world
-            page = Page(found.rows)
-            if found.later:
-                slots = [slot for slot, _ in found.later]
-                small = measure_together([gradient for _, gradient in found.later])
-                page.tables.append((slots, small))
+            page = measure_together(found.later)
+            page.rows += found.rows
             self._calls.page.join(rescaled(page, factor))
             self._params.measure_gradients(found.arrived, unscale, alone=self._world == 1)
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from gradtrace.recording.ledger import Table
-from gradtrace.recording.sample import FIELDS
+from gradtrace.recording.ledger import Page
 from gradtrace_torch.recording.reductions import measure, table_of
 
 __all__ = ["SMALL", "is_small", "measure_together"]
@@ -23,9 +20,6 @@ _MANY = 16
 
 _BYTES = 8 * SMALL
 """Bytes of memory up to which a tensor is kept: a small view may hold a large one."""
-
-_UNKNOWN = (math.nan,) * len(FIELDS)
-"""The row of a tensor whose memory was freed before it was measured."""
 
 
 def is_small(tensor: Tensor) -> bool:
@@ -46,13 +40,15 @@ def _keeps_little(view: Tensor) -> bool:
     return not view.is_neg() and view.untyped_storage().nbytes() <= _BYTES
 
 
-def measure_together(tensors: Sequence[Tensor]) -> Table:
-    """Return the statistics of tensors, all of them small, a row each; see `measure`.
+def measure_together(small: Sequence[tuple[int, Tensor]]) -> Page:
+    """Return the statistics of small tensors, each with its slot; see `measure`.
 
-    >>> measure_together([torch.tensor([3.0, -4.0]), torch.ones(9)])[:, :5]
-    array([[ 2., -1., 25., -4.,  3.],
-           [ 9.,  9.,  9.,  1.,  1.]])
+    >>> measure_together([(7, torch.tensor([3.0, -4.0]))]).rows[0][1][:5]
+    (2.0, -1.0, 25.0, -4.0, 3.0)
     """
-    if len(tensors) < _MANY or not all(map(Tensor.data_ptr, tensors)):
-        return np.array([measure(each) or _UNKNOWN for each in tensors])
-    return table_of([each if each.is_contiguous() else each.contiguous() for each in tensors])
+    tensors = [tensor for _, tensor in small]
+    if len(small) < _MANY or not all(map(Tensor.data_ptr, tensors)):
+        rows = ((slot, measure(tensor)) for slot, tensor in small)
+        return Page([(slot, row) for slot, row in rows if row is not None])
+    table = table_of([each if each.is_contiguous() else each.contiguous() for each in tensors])
+    return Page(tables=[([slot for slot, _ in small], table)])
