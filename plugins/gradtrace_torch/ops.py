@@ -108,8 +108,11 @@ def _spelling(function: Callable[..., Any]) -> str:
 def _role(function: Callable[..., Any], spelled: str) -> str:
     """Return `call`, `quiet`, or which part of automatic differentiation this is.
 
-    `backward` and `grad` run it, `hook` asks to hear it, `stored` reads what it left.
+    `backward` and `grad` run it, `hook` asks to hear it, `stored` reads what it left. A `branch`
+    chooses between functions, as `torch.cond` does.
     """
+    if type(function).__name__ == "CondOp":
+        return "branch"
     if function in (Tensor.backward, torch.autograd.backward):
         return "backward"
     if function is torch.autograd.grad:

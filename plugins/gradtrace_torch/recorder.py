@@ -79,6 +79,10 @@ class Recorder(TorchFunctionMode):
             return transforms.run(func, args, kwargs)
         if op.role == "call":
             return self._call(op, func, args, kwargs)
+        if op.role == "branch":
+            condition, yes, no, operands = args
+            with _modes_on([self]):  # what is taken is traced as if it stood there
+                return (yes if condition else no)(*operands)
         return self._differentiate(op, func, args, kwargs)
 
     def apply(

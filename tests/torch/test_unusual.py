@@ -205,3 +205,21 @@ def test_a_backward_that_is_not_that_of_what_was_drawn_is_no_mistake() -> None:
     assert "drew" in str(reasons["standard_gamma"])
     assert "drew" in str(reasons["_Dirichlet"])
     assert "does not store" in str(reasons["sparse_mm"])
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_of_a_cond_the_branch_that_is_taken(sign: float) -> None:
+    def run(x: Tensor) -> None:
+        y = torch.cond(x.sum() > 0, torch.sin, lambda x: torch.cos(x).mul(2.0), (x,))
+        y.sum().backward()
+
+    x = torch.full((4,), sign, requires_grad=True)
+    run(x)
+    assert x.grad is not None
+    expected, x.grad = x.grad, None
+    with gradtrace.trace() as graph:
+        run(x)
+    assert torch.equal(x.grad, expected)
+    assert not graph.check().failed
+    assert ("sin" in graph) == (sign > 0)
+    assert ("cos" in graph) == (sign < 0)
