@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import operator
-import re
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,11 +11,7 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
 import gradtrace_numpy as gn
-from gradtrace.errors import GradtraceError
-
-
-def x() -> gn.Array:
-    return gn.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], name="x")
+from tests.numpy.misuse import Case, assert_teaches, x
 
 
 def store_row() -> None:
@@ -34,7 +28,7 @@ def plus_equals() -> None:
     w += 1.0
 
 
-CASES: dict[str, tuple[type[Exception], str, Callable[[], Any]]] = {
+CASES: dict[str, Case] = {
     "elements overwritten": (
         gn.InPlaceError,
         "elements of x of shape (2, 3) cannot be overwritten",
@@ -113,10 +107,7 @@ CASES: dict[str, tuple[type[Exception], str, Callable[[], Any]]] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_error_teaches(name: str) -> None:
-    error, message, misuse = CASES[name]
-    with pytest.raises(error, match=re.escape(message)) as raised:
-        misuse()
-    assert isinstance(raised.value, GradtraceError)
+    assert_teaches(CASES[name])
 
 
 def test_a_number_is_not_stored_in_an_ndarray_silently() -> None:

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import pytest
 
 import gradtrace_numpy as gn
-from gradtrace.errors import GradtraceError, OptionError
+from gradtrace.errors import OptionError
+from tests.numpy.misuse import Case, assert_teaches, x
 
-
-def x() -> gn.Array:
-    return gn.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], name="x")
-
-
-CASES: dict[str, tuple[type[Exception], str, Callable[[], Any]]] = {
+CASES: dict[str, Case] = {
     "shapes of linear": (
         gn.ShapeError,
         "linear cannot take operands of these shapes: input (2, 3), weight (4, 2)",
@@ -118,7 +110,4 @@ CASES: dict[str, tuple[type[Exception], str, Callable[[], Any]]] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_error_teaches(name: str) -> None:
-    error, message, misuse = CASES[name]
-    with pytest.raises(error, match=re.escape(message)) as raised:
-        misuse()
-    assert isinstance(raised.value, GradtraceError)
+    assert_teaches(CASES[name])
