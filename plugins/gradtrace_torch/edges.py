@@ -7,7 +7,10 @@ from typing import Any
 from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
-__all__ = ["edge_of", "node_of"]
+__all__ = ["GATHERS", "edge_of", "node_of"]
+
+GATHERS = "torch::autograd::AccumulateGrad"
+"""The name of the node at which the gradient of a leaf gathers."""
 
 
 def node_of(tensor: Tensor) -> Any:

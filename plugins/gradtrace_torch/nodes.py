@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 
 from torch.autograd.graph import Node
 
+from gradtrace_torch.edges import GATHERS
 from gradtrace_torch.live import Edge, LiveCall, LiveUse, LiveValue
 from gradtrace_torch.ops import node_op
 
 __all__ = ["Ownership", "in_backward_order"]
-
-_GATHERS = "torch::autograd::AccumulateGrad"
 
 Border = tuple[Node, int, LiveValue]
 """A slot of a node, with the value that its gradient goes to."""
@@ -124,7 +123,7 @@ class Ownership:
 
     def _leaf(self, edge: Edge) -> LiveValue | None:
         """Return the leaf that gathers at `edge`, None if no leaf does."""
-        return self._leaf_at(edge) if edge[0].name() == _GATHERS else None
+        return self._leaf_at(edge) if edge[0].name() == GATHERS else None
 
     def inside(self, edge: Edge) -> LiveValue:
         """Return the value at `edge` of an owned node; the call is split where it was inside."""

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 from torch.autograd.graph import Node
 
-from gradtrace_torch.edges import edge_of, node_of
+from gradtrace_torch.edges import GATHERS, edge_of, node_of
 
 __all__ = ["Edge", "Share", "Way", "uses_of"]
 
@@ -59,7 +59,7 @@ def uses_of(
                 return {
                     edge: [(node, slot)]
                     for slot, edge in enumerate(node.next_functions)
-                    if edge[0] is not None and edge[0].name() != "torch::autograd::AccumulateGrad"
+                    if edge[0] is not None and edge[0].name() != GATHERS
                 }
         given = edge_of(tensor)
         if given is not None:
