@@ -22,6 +22,10 @@ from gradtrace_torch.recording.reductions import (
 __all__ = ["Parameter"]
 
 
+_SUMS = slice(1, 3)
+"""The columns of a row that tell one gradient from another; those not computed are NaN."""
+
+
 class _Measured(NamedTuple):
     """The gradient that was measured last."""
 
@@ -35,7 +39,8 @@ class _Measured(NamedTuple):
         """Tell whether it was written to since, also through `.data`, which counts no version."""
         if self.tensor._version != self.version:
             return True
-        return self.tensor.is_cpu and measure(self.tensor) != self.raw
+        found = measure(self.tensor) if self.tensor.is_cpu else None
+        return found is not None and self.raw is not None and found[_SUMS] != self.raw[_SUMS]
 
 
 class Parameter:

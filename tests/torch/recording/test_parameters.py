@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 import gradtrace
+from gradtrace.recording.ledger import Layout
+from gradtrace_torch.recording.parameter import Parameter
 from tests.torch.recording.oracle import Truth, assert_recorded, twin
 
 OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
@@ -163,3 +165,23 @@ def test_a_module_may_take_the_place_of_another(tmp_path: Path) -> None:
     assert column[[0, 1, 3, 4, 5]].tolist() == pytest.approx([*outputs[:2], *outputs[3:]], rel=1e-4)
     assert math.isnan(column[2])  # it was met as the optimizer stepped
     assert not any(module._forward_hooks for module in model)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_a_gradient_is_measured_once_until_it_is_written_to(
+    dtype: torch.dtype, compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not compiled:
+        monkeypatch.setattr("gradtrace_torch.moments._moments", {})
+    weight = nn.Parameter(torch.ones(9, dtype=dtype))
+    weight.grad = torch.arange(9).to(dtype)
+    followed = Parameter("weight", weight, Layout())
+    followed.read_gradient(None)
+    first = followed._gradient
+    assert first is not None
+    followed.read_gradient(None)
+    assert followed._gradient is first
+    weight.grad.data[3] = 7  # no version counts it
+    followed.read_gradient(None)
+    assert followed._gradient is not first
