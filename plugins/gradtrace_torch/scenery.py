@@ -21,6 +21,11 @@ from gradtrace_torch.sources import user_level
 
 __all__ = ["Pauses", "scenery"]
 
+COMPILED = (
+    "gradtrace: torch.cond compiles what it is given, which cannot be traced, unless the compiler "
+    "was there before the block: write `import torch._dynamo` above it, or a plain `if`"
+)
+
 
 @contextmanager
 def scenery(modules: Modules, pauses: Pauses) -> Iterator[None]:
@@ -40,7 +45,12 @@ def scenery(modules: Modules, pauses: Pauses) -> Iterator[None]:
                 GradtraceWarning,
                 stacklevel=user_level(),
             )
-        yield
+        try:
+            yield
+        except RuntimeError as error:
+            if type(error).__name__ == "UncapturedHigherOrderOpError":
+                error.add_note(COMPILED)
+            raise
 
 
 def _look_away(pauses: Pauses) -> list[Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -223,3 +225,17 @@ def test_of_a_cond_the_branch_that_is_taken(sign: float) -> None:
     assert not graph.check().failed
     assert ("sin" in graph) == (sign > 0)
     assert ("cos" in graph) == (sign < 0)
+
+
+def test_a_cond_before_the_compiler_is_imported_says_what_to_do() -> None:
+    program = """if True:
+        import torch, gradtrace
+        try:
+            with gradtrace.trace():
+                torch.cond(torch.tensor(True), torch.sin, torch.cos, (torch.ones(2),))
+        except RuntimeError as error:
+            print(*error.__notes__)
+    """
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "write `import torch._dynamo` above it, or a plain `if`" in said
