@@ -21,6 +21,9 @@ Table = npt.NDArray[np.float64]
 """Rows of numbers, shape (rows, fields)."""
 
 _ORDER = {quantity: position for position, quantity in enumerate(QUANTITIES)}
+_PLANS = 16
+"""Plans that are kept at most: steps differ in what is measured, but not in many ways."""
+
 _LEAST, _LARGEST = FIELDS.index("min"), FIELDS.index("max")
 
 
@@ -58,7 +61,7 @@ class Layout:
     def __init__(self) -> None:
         self._slots: dict[Series, int] = {}
         self._by_slot: list[Series] = []
-        self._plan: Plan | None = None
+        self._plans: dict[tuple[int, ...], Plan] = {}
         self._met: dict[str, int] = {}
         self._series: tuple[Series, ...] | None = None
         self._positions: npt.NDArray[np.intp] = np.empty(0, np.intp)
@@ -95,6 +98,7 @@ class Layout:
                 ),
             )
             self._series = tuple(ordered)
+            self._plans.clear()
             self._positions = np.empty(len(ordered), np.intp)
             self._positions[[self._slots[each] for each in ordered]] = np.arange(len(ordered))
         return self._series
@@ -108,10 +112,12 @@ class Layout:
 
         It is the same plan as long as slots and series are.
         """
-        series = self.series
-        if self._plan is None or self._plan.series is not series or self._plan.slots != slots:
-            self._plan = Plan(slots, series, self._positions)
-        return self._plan
+        series, key = self.series, tuple(slots)
+        if key not in self._plans:
+            if len(self._plans) >= _PLANS:
+                self._plans.clear()
+            self._plans[key] = Plan(slots, series, self._positions)
+        return self._plans[key]
 
 
 @dataclass(slots=True)
@@ -173,8 +179,7 @@ class Plan:
     def __init__(
         self, slots: list[int], series: tuple[Series, ...], positions: npt.NDArray[np.intp]
     ) -> None:
-        self.slots = slots
-        self.series = series
+        self._count = len(series)
         order = np.argsort(slots, kind="stable")
         ordered = np.array(slots, dtype=np.intp)[order]
         starts = np.flatnonzero(np.diff(ordered, prepend=-1))
@@ -184,7 +189,7 @@ class Plan:
 
     def statistics(self, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the statistics of all series, merging rows of the same one."""
-        found = np.full((len(self.series), len(FIELDS)), math.nan)
+        found = np.full((self._count, len(FIELDS)), math.nan)
         rows = rows[self._order]
         if self._starts is None:
             found[self._positions] = rows

@@ -180,7 +180,7 @@ def _numbers(tensor: Tensor) -> tuple[Any, ...]:
     """Return sum, norm, minimum, maximum and the number of non-finite elements."""
     found = moments_of(tensor)
     if found is not None:
-        total, squares, low, high, _ = found
+        _, total, squares, low, high, *_ = found
         return total, math.sqrt(squares), low, high, 0
     elements = flat(tensor.detach())
     lowest, highest = torch.aminmax(elements)

@@ -13,8 +13,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 import gradtrace
 from gradtrace_torch.elements import is_there
 from gradtrace_torch.readings import Reading
-from gradtrace_torch.recording.reductions import histogram, measure, rows_of_move
-from gradtrace_torch.recording.together import measure_together
+from gradtrace_torch.recording.reductions import histogram, measure
+from gradtrace_torch.recording.together import measure_moves, measure_together
 from gradtrace_torch.statistics import Meter
 
 pytestmark = [
@@ -117,7 +117,7 @@ def test_small_tensors_freed_before_they_are_measured_together(count: int) -> No
     rows = dict(measure_together(list(enumerate(tensors))).rows)
     assert set(rows) == set(range(count)) - {1}
     assert rows[2][:2] == (7.0, 14.0)
-    assert rows_of_move(tensors[1], tensors[0]) == (None, None)
+    assert measure_moves(tensors[1:2], tensors[:1]) == [(None, None)]
 
 
 @pytest.mark.parametrize("keep", ["summary", "small", "all"])

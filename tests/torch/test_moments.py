@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,14 @@ from torch import Tensor
 
 import gradtrace
 import gradtrace_torch.moments as compiled
-from gradtrace_torch.moments import build, moments_of, moments_of_many, moments_of_move
-from gradtrace_torch.recording.reductions import measure, rows_of_move, table_of
+from gradtrace.recording.sample import FIELDS
+from gradtrace_torch.moments import build, moments_of, moments_of_many, moments_of_moves
+from gradtrace_torch.recording.reductions import measure
+from gradtrace_torch.recording.together import measure_all, measure_moves, table_of
 
 TYPES = (torch.float32, torch.float64, torch.bfloat16)
+NONFINITE = FIELDS.index("nonfinite")
+POINTER_AND_SIZE = (ctypes.c_void_p, ctypes.c_size_t)
 TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-13, torch.bfloat16: 1e-6}
 
 needs_compiler = pytest.mark.skipif(build._compiler() is None, reason="needs a C compiler")
@@ -35,25 +40,25 @@ def drawn(size: int, dtype: torch.dtype, seed: int) -> Tensor:
 
 
 def expected_of(tensor: Tensor) -> list[float]:
-    """Return what NumPy finds in double precision."""
+    """Return what NumPy finds in double precision, in the order of the fields."""
     x = tensor.double().reshape(-1).numpy()
     sums = [float(x.sum()), float((x * x).sum())]
-    return [*sums, float(x.min()), float(x.max()), float((x == 0).sum())]
+    return [x.size, *sums, float(x.min()), float(x.max()), float((x == 0).sum()), 0, math.nan, 0]
 
 
 def assert_moments(found: Any, tensor: Tensor) -> None:
     """Compare moments with NumPy's; a sum may lose what the largest sum could."""
     assert found is not None
     expected, relative = expected_of(tensor), TOLERANCE[tensor.dtype]
-    assert found[0] == pytest.approx(expected[0], abs=relative * float(tensor.double().abs().sum()))
-    assert found[1] == pytest.approx(expected[1], rel=relative)
-    assert list(found[2:]) == expected[2:]
+    assert found[1] == pytest.approx(expected[1], abs=relative * float(tensor.double().abs().sum()))
+    assert found[2] == pytest.approx(expected[2], rel=relative)
+    np.testing.assert_array_equal([found[0], *found[3:]], [expected[0], *expected[3:]])
 
 
 @needs_compiler
 def test_it_was_compiled_as_gradtrace_was_installed() -> None:
     assert build.LIBRARY.is_file(), "install it again: pip install -e ."
-    assert moments_of(torch.ones(3)) == [3.0, 3.0, 1.0, 1.0, 0.0]
+    assert_moments(moments_of(torch.ones(3)), torch.ones(3))
 
 
 @needs_library
@@ -64,18 +69,20 @@ def test_moments_are_those_of_numpy(size: int, dtype: torch.dtype, seed: int) ->
     assert_moments(moments_of(x), x)
     many = moments_of_many([x, y[1:]])
     assert many is not None
-    sizes, table, certain = many
-    assert sizes.tolist() == [size, size - 1]
-    assert certain.tolist() == [True, size > 1]
-    for row, tensor in zip(table[certain], (x, y[1:]), strict=False):
-        assert_moments(row.tolist(), tensor)
-    value, move = moments_of_move(x, y)
-    if dtype is not torch.bfloat16:
-        assert_moments(value, x)
-        assert_moments(move, x - y)
+    table, right = many
+    assert right == (size > 1)
+    assert table[:, 0].tolist() == [size, size - 1]
+    assert np.isnan(table[:, NONFINITE]).tolist() == [False, size == 1]
+    for row, tensor in zip(table.tolist(), (x, y[1:]) if right else (x,), strict=False):
+        assert_moments(row, tensor)
+    moves = moments_of_moves([x, y], [y, y])
+    if dtype is torch.bfloat16:
+        assert moves is None
     else:
-        assert value is None
-        assert move is None
+        assert moves is not None
+        assert moves[1]
+        for row, tensor in zip(moves[0].tolist(), (x, x - y, y, y - y), strict=True):
+            assert_moments(row, tensor)
 
 
 @needs_library
@@ -98,15 +105,18 @@ def test_what_cannot_be_trusted_is_not_given(dtype: torch.dtype, place: int) -> 
         assert moments_of(x) is not None
         x[place] = planted
         assert moments_of(x) is None
-        many = moments_of_many([x, torch.ones(2, dtype=dtype)])
+        ones = torch.ones(2, dtype=dtype)
+        many = moments_of_many([x, ones])
         assert many is not None
-        assert many[2].tolist() == [False, True]
-        value, move = moments_of_move(x, torch.zeros_like(x))
-        assert value is None
-        assert move is None
+        assert not many[1]
+        assert np.isnan(many[0][:, NONFINITE]).tolist() == [True, False]
+        moves = moments_of_moves([x, ones], [torch.zeros_like(x), ones])
+        if moves is not None:
+            assert not moves[1]
+            assert np.isnan(moves[0][:, NONFINITE]).tolist() == [True, True, False, False]
     assert moments_of(torch.full((5003,), tiny, dtype=dtype)) is None
     zeros = torch.zeros(5003, dtype=dtype)
-    assert moments_of(zeros) == [0.0, 0.0, 0.0, 0.0, 5003.0]
+    assert_moments(moments_of(zeros), zeros)
     zeros[place] = tiny
     assert moments_of(zeros) is None
 
@@ -116,6 +126,7 @@ def test_other_types_take_the_other_way(dtype: torch.dtype) -> None:
     assert moments_of(torch.ones(3, dtype=dtype)) is None
     assert moments_of_many([torch.ones(3, dtype=dtype)]) is None
     assert moments_of_many([]) is None
+    assert moments_of_moves([], []) is None
 
 
 @needs_library
@@ -125,11 +136,12 @@ def test_results_are_the_same_on_every_processor(
 ) -> None:
     x = drawn(70_001, torch.float32, 3)
     here = moments_of(x)
+    assert here is not None
     monkeypatch.setattr(build, "FLAGS", (*build.FLAGS, "-DPORTABLE"))
     assert build.compile_library(tmp_path / "portable.so")
     monkeypatch.setattr(compiled, "LIBRARY", tmp_path / "portable.so")
-    monkeypatch.setattr(compiled, "_moments", compiled._load("moments", 1))
-    assert moments_of(x) == here
+    monkeypatch.setattr(compiled, "_moments", compiled._load("moments", *POINTER_AND_SIZE))
+    np.testing.assert_array_equal(moments_of(x), here)
 
 
 def test_it_installs_without_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +153,7 @@ def test_it_installs_without_a_compiler(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(build, "_compiler", lambda: "/bin/false")
     assert not build.compile_library(library)
     monkeypatch.setattr(compiled, "LIBRARY", library)
-    assert compiled._load("moments", 1) == {}
+    assert compiled._load("moments", *POINTER_AND_SIZE) == {}
 
 
 SPECIAL = [0.0, -0.0, 1e-45, 1e-38, -1e-30, 3e30, -3e38, math.inf, -math.inf, math.nan]
@@ -154,7 +166,7 @@ def test_rows_are_those_of_numpy(
     planted: list[float], dtype: torch.dtype, fast: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not fast:
-        for name in ("_moments", "_moments_of_many", "_moments_of_move"):
+        for name in ("_moments", "_moments_of_many", "_moments_of_moves"):
             monkeypatch.setattr(compiled, name, {})
     for size in (1, 100, 2**16 + 1):
         x = drawn(size, dtype, 6)
@@ -172,9 +184,13 @@ def test_rows_are_those_of_numpy(
         assert list(row[3:5]) == [finite.min(), finite.max()]
         assert list(row[5:]) == [*counts, near, np.isnan(wide).sum()]
         together = table_of([x, x[:1]])
-        np.testing.assert_array_equal(together[0], [*row[:7], math.nan, row[8]])
-        before = torch.zeros_like(x)
-        np.testing.assert_allclose(rows_of_move(x, before), [together[0]] * 2, rtol=1e-6)
+        alone = [*row[:7], math.nan, row[8]]
+        np.testing.assert_array_equal(together[0], alone)
+        np.testing.assert_array_equal(measure_all([x, x[:1].long(), x])[2], alone)
+        (_, twice), (value, move) = measure_moves([x, x], [-x, torch.zeros_like(x)])
+        np.testing.assert_allclose([value, move], [alone] * 2, rtol=1e-6)
+        assert twice is not None
+        assert twice[8] == row[8]
 
 
 @pytest.mark.parametrize("fast", [True, False], ids=["compiled", "not compiled"])

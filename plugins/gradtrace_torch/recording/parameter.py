@@ -11,16 +11,13 @@ from gradtrace.recording.ledger import Layout, Page, Row
 from gradtrace.recording.observer import LARGE, Schedule
 from gradtrace.recording.sample import Series
 from gradtrace_torch.recording.ranks import local_of, spread_of
-from gradtrace_torch.recording.reductions import (
-    histogram,
-    measure,
-    move_of,
-    rows_of_move,
-    scaled,
-)
+from gradtrace_torch.recording.reductions import histogram, move_of, scaled
 
 __all__ = ["Parameter"]
 
+
+Pair = tuple[Tensor, Tensor]
+"""A value, and what it was before."""
 
 _SUMS = slice(1, 3)
 """The columns of a row that tell one gradient from another; those not computed are NaN."""
@@ -35,12 +32,13 @@ class _Measured(NamedTuple):
     row: Row | None
     """What `raw` is without the scale of a GradScaler."""
 
-    def is_stale(self) -> bool:
-        """Tell whether it was written to since, also through `.data`, which counts no version."""
-        if self.tensor._version != self.version:
-            return True
-        found = measure(self.tensor) if self.tensor.is_cpu else None
-        return found is not None and self.raw is not None and found[_SUMS] != self.raw[_SUMS]
+    def is_of(self, tensor: Tensor) -> bool:
+        """Tell whether it is the same tensor, and no version was counted since."""
+        return self.tensor is tensor and self.version == tensor._version
+
+    def is_like(self, row: Row | None) -> bool:
+        """Tell whether what is measured now says so too: `.data` counts no versions."""
+        return row is None or self.raw is None or row[_SUMS] == self.raw[_SUMS]
 
 
 class Parameter:
@@ -74,33 +72,32 @@ class Parameter:
             return None
         return local_of(self.tensor).detach()
 
-    def read_gradient(self, unscale: Any) -> None:
-        """Measure the gradient times `unscale`, unless that is done already."""
+    def unread_gradient(self) -> Tensor | None:
+        """Return the gradient; on a device, only one that is not known to be measured already."""
         gradient = self.tensor.grad
         if gradient is None:
             self._gradient = self._arrived = None
-            return
+            return None
         local = local_of(gradient)
         known = self._gradient
-        if known is None or known.tensor is not local or known.is_stale():
-            row = raw = measure(local, extremes=True)
-            if row is not None and unscale is not None:
-                row = scaled(row, unscale)
-            self._gradient = _Measured(local, local._version, raw, row)
+        return local if local.is_cpu or known is None or not known.is_of(local) else None
 
-    def gradient_arrived(
-        self, page: Page, unscale: Any, schedule: Schedule, *, surely: bool
-    ) -> None:
-        """Note the gradient as it has been accumulated; unless `surely`, if it is another one."""
+    def learn_gradient(self, gradient: Tensor, row: Row | None, unscale: Any) -> bool:
+        """Take what was measured of the gradient, times `unscale`; tell whether it is new."""
         known = self._gradient
-        self.read_gradient(unscale)
-        if self._gradient is known and not surely:
-            return
+        if known is not None and known.is_of(gradient) and known.is_like(row):
+            return False
+        unscaled = row if row is None or unscale is None else scaled(row, unscale)
+        self._gradient = _Measured(gradient, gradient._version, row, unscaled)
+        return True
+
+    def gradient_arrived(self, page: Page, unscale: Any, schedule: Schedule, *, new: bool) -> None:
+        """Note the gradient as it has been accumulated."""
         row = self._arrived = self._gradient and self._gradient.row
         if row:
             page.arrived[self.slots["unclipped gradient"]] = row
             page.arrived[self.slots["gradient"]] = row
-            if schedule.histograms and self._gradient is not known:
+            if schedule.histograms and new:
                 self._count(page.counted, unscale)
 
     def rescale(self, page: Page, factor: Any) -> None:
@@ -114,16 +111,14 @@ class Parameter:
             if slot in page.arrived:
                 page.arrived[slot] = scaled(page.arrived[slot], factor)
 
-    def gradient_taken(self, page: Page, unscale: Any, schedule: Schedule) -> None:
+    def gradient_taken(self, page: Page, unscale: Any, schedule: Schedule, *, new: bool) -> None:
         """Note the gradient as an optimizer takes it."""
-        known = self._gradient
-        self.read_gradient(unscale)
         row = self._gradient and self._gradient.row
         if row:
             page.latest[self.slots["gradient"]] = row
             page.latest[self.slots["unclipped gradient"]] = self._arrived or row
             slot = self.slots["gradient"]
-            if slot in page.counted and self._gradient is known:
+            if slot in page.counted and not new:
                 page.histograms[slot] = page.counted[slot]
             elif schedule.histograms:
                 self._count(page.histograms, unscale)
@@ -138,53 +133,54 @@ class Parameter:
     def _moves(self, value: Tensor, schedule: Schedule) -> bool:
         return schedule.large or value.numel() <= LARGE
 
-    def before(self, schedule: Schedule) -> None:
-        """Copy the value, which an optimizer is about to change."""
+    def before(self, schedule: Schedule) -> tuple[Tensor, Tensor] | None:
+        """Return memory for a copy, and the value that an optimizer is about to change."""
         value = self.value()
         if value is None or not self._moves(value, schedule):
             self._room = None
-            return
+            return None
         room = self._room
-        if room is None or room.shape != value.shape or room.dtype is not value.dtype:
+        if room is None or not _are_alike(room, value):
             room = self._room = torch.empty_like(value)
-        self._copy = room.copy_(value)
+        self._copy = room
+        return room, value
 
-    def after(self, page: Page, schedule: Schedule) -> None:
-        """Measure the value, and by how much it has moved since."""
+    def moved(self) -> tuple[Tensor, Tensor] | None:
+        """Return the value now and the one before; None where they cannot be compared."""
         copy, self._copy, self._arrived = self._copy, None, None
         value = self.value()
-        if copy is None or value is None or value.shape != copy.shape:
+        if copy is None or value is None or not _are_alike(value, copy):
             self._value = None  # it may have been written to through `.data`, unnoticed
-            self.measure_value(page, schedule)
-            return
-        known, row = rows_of_move(value, copy)
-        self._note_value(page, value, known, schedule)
+            return None
+        return value, copy
+
+    def note_move(self, page: Page, row: Row | None, schedule: Schedule, pair: Pair) -> None:
+        """Note by how much the value has moved."""
         if row is not None:
             page.latest[self.slots["update"]] = row
         if schedule.histograms:
-            page.histograms[self.slots["update"]] = histogram(move_of(value, copy))
+            page.histograms[self.slots["update"]] = histogram(move_of(*pair))
 
-    def measure_value(self, page: Page, schedule: Schedule) -> None:
-        """Measure the value; a large one that nobody wrote to is known from a step before."""
-        value = self.value()
-        if value is None:
-            return
+    def knows(self, value: Tensor, schedule: Schedule) -> bool:
+        """Tell whether the value was measured before: a large one that nobody wrote to since."""
         known = self._value
-        if known is None or known[0] != value._version or self._moves(value, schedule):
-            measured = measure(value, extremes=True)
-        else:
-            measured = known[1]
-        self._note_value(page, value, measured, schedule)
+        return known is not None and known[0] == value._version and not self._moves(value, schedule)
 
-    def _note_value(self, page: Page, value: Tensor, row: Row | None, schedule: Schedule) -> None:
+    def learn_value(self, value: Tensor, row: Row | None) -> None:
+        """Take what was measured of the value."""
         self._value = None if row is None else (value._version, row)
-        if row is not None:
-            page.latest[self.slots["value"]] = row
+
+    def note_value(self, page: Page, value: Tensor, schedule: Schedule) -> None:
+        """Note the value as it is known."""
+        if self._value is not None:
+            page.latest[self.slots["value"]] = self._value[1]
             if schedule.histograms:
                 page.histograms[self.slots["value"]] = histogram(value)
 
-    def settle(self, page: Page, schedule: Schedule) -> None:
-        """Complete what is known of it at the end of a step, and let go of its gradient."""
-        if self.slots["value"] not in page.latest:
-            self.measure_value(page, schedule)
+    def forget_gradient(self) -> None:
+        """Let go of the gradient, as a step ends."""
         self._gradient = None
+
+
+def _are_alike(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and one.dtype is other.dtype

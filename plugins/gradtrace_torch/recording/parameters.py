@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
@@ -13,6 +14,7 @@ from gradtrace.recording.observer import Schedule
 from gradtrace_torch.recording.parameter import Parameter
 from gradtrace_torch.recording.ranks import counted
 from gradtrace_torch.recording.reductions import measure
+from gradtrace_torch.recording.together import measure_all, measure_moves
 
 __all__ = ["Parameters"]
 
@@ -86,10 +88,27 @@ class Parameters:
         was thawed in this step or had its gradient from another process, shows where it changed.
         """
         came = {id(tensor) for tensor in arrived}
-        for each in self.all:
-            surely = id(each.tensor) in came
-            if surely or not alone or id(each.tensor) not in self._handles:
-                each.gradient_arrived(self.page, unscale, self.schedule, surely=surely)
+        asked = [
+            each
+            for each in self.all
+            if id(each.tensor) in came or not alone or id(each.tensor) not in self._handles
+        ]
+        new = self._read_gradients(asked, unscale)
+        for each in asked:
+            if each in new or id(each.tensor) in came:
+                each.gradient_arrived(self.page, unscale, self.schedule, new=each in new)
+
+    def _read_gradients(self, asked: list[Parameter], unscale: Any) -> set[Parameter]:
+        """Measure gradients, and return those of which they are not what was measured before."""
+        unread = [
+            (each, gradient) for each in asked if (gradient := each.unread_gradient()) is not None
+        ]
+        rows = measure_all([gradient for _, gradient in unread])
+        return {
+            each
+            for (each, gradient), row in zip(unread, rows, strict=True)
+            if each.learn_gradient(gradient, row, unscale)
+        }
 
     def rescale(self, factor: Any) -> None:
         """Multiply by `factor` the gradients that were measured in this step."""
@@ -106,26 +125,50 @@ class Parameters:
 
     def before_step(self, stepped: list[Parameter], unscale: Any, *, gradients: bool) -> None:
         """Measure the gradients that an optimizer takes, then copy what it is about to change."""
+        if gradients:
+            self._take_gradients(stepped, unscale)
+        copies = [pair for each in stepped if (pair := each.before(self.schedule)) is not None]
+        if copies:
+            rooms, values = zip(*copies, strict=True)
+            torch._foreach_copy_(rooms, values)
+
+    def _take_gradients(self, stepped: list[Parameter], unscale: Any) -> None:
+        new = self._read_gradients(stepped, unscale)
         for each in stepped:
-            if gradients:
-                each.gradient_taken(self.page, unscale, self.schedule)
-            each.before(self.schedule)
+            each.gradient_taken(self.page, unscale, self.schedule, new=each in new)
 
     def after_step(self, stepped: list[Parameter], *, gradients: bool) -> None:
         """Measure by how much each parameter moved, and its value.
 
         `gradients` that were computed inside the step are still there to be measured.
         """
-        for each in stepped:
-            if gradients:
-                each.gradient_taken(self.page, None, self.schedule)
-            each.after(self.page, self.schedule)
+        if gradients:
+            self._take_gradients(stepped, None)
+        moved = {each: pair for each in stepped if (pair := each.moved()) is not None}
+        pairs = list(moved.values())
+        rows = measure_moves([now for now, _ in pairs], [before for _, before in pairs])
+        for (each, pair), (value, move) in zip(moved.items(), rows, strict=True):
+            each.learn_value(pair[0], value)
+            each.note_value(self.page, pair[0], self.schedule)
+            each.note_move(self.page, move, self.schedule, pair)
+        self._measure_values([each for each in stepped if each not in moved])
+
+    def _measure_values(self, some: list[Parameter]) -> None:
+        values = [(each, value) for each in some if (value := each.value()) is not None]
+        unread = [pair for pair in values if not pair[0].knows(pair[1], self.schedule)]
+        rows = measure_all([value for _, value in unread])
+        for (each, value), row in zip(unread, rows, strict=True):
+            each.learn_value(value, row)
+        for each, value in values:
+            each.note_value(self.page, value, self.schedule)
 
     def turn(self) -> Page:
         """Measure what no optimizer has touched, and return the page that was written."""
         if self.schedule.measured:
+            latest = self.page.latest
+            self._measure_values([e for e in self.all if e.slots["value"] not in latest])
             for each in self.all:
-                each.settle(self.page, self.schedule)
+                each.forget_gradient()
         self.listen()
         page, self.page = self.page, Page()
         return page

@@ -6,7 +6,7 @@ On a device the numbers stay there, and nothing waits for them.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gradtrace.recording.ledger import Page, Row, Table
+from gradtrace.recording.ledger import Page, Row
 from gradtrace.recording.observer import NEAR
 from gradtrace.recording.sample import BINS, EDGES, FIELDS
 from gradtrace_torch.elements import (
@@ -27,7 +27,7 @@ from gradtrace_torch.elements import (
     plain,
     stored,
 )
-from gradtrace_torch.moments import Moments, moments_of, moments_of_many, moments_of_move
+from gradtrace_torch.moments import moments_of
 from gradtrace_torch.recording.afar import exponents_of, row_afar
 
 __all__ = [
@@ -38,9 +38,8 @@ __all__ = [
     "measure",
     "move_of",
     "rescaled",
-    "rows_of_move",
+    "row_of_blocks",
     "scaled",
-    "table_of",
 ]
 
 NAN = math.nan
@@ -109,39 +108,10 @@ def _row_of(tensor: Tensor, ends: Ends) -> Row:
     """Return the statistics of elements in the memory of the host."""
     moments = moments_of(tensor)
     if moments is None:
-        return _row_of_blocks(tensor, ends)
-    return _row(tensor, moments, NAN if ends is None else _near(tensor, ends))
-
-
-def _row(tensor: Tensor, moments: Moments, near: float = NAN) -> Row:
-    return (float(tensor.numel()), *moments, 0.0, near, 0.0)
-
-
-def table_of(tensors: Sequence[Tensor]) -> Table:
-    """Return the statistics of tensors, contiguous and of one type, a row each."""
-    found = moments_of_many(tensors)
-    if found is None:
-        rows = [_row_of_blocks(tensor, None) for tensor in tensors]
-        return np.array(rows).reshape(-1, len(FIELDS))
-    table = np.zeros((len(tensors), len(FIELDS)))
-    table[:, 0], table[:, 1:6], certain = found
-    table[:, _SATURATED] = NAN
-    if not certain.all():
-        for place in np.flatnonzero(~certain).tolist():
-            table[place] = _row_of_blocks(tensors[place], None)
-    return table
-
-
-def rows_of_move(now: Tensor, before: Tensor) -> tuple[Row | None, Row | None]:
-    """Return the statistics of `now`, and of what was added to `before`."""
-    if not is_there(now):
-        return None, None
-    alike = all(is_ordinary(each) and each.is_contiguous() for each in (now, before))
-    value, move = moments_of_move(now, before) if alike else (None, None)
-    return (
-        measure(now, extremes=True) if value is None else _row(now, value),
-        measure(move_of(now, before), extremes=True) if move is None else _row(now, move),
-    )
+        return row_of_blocks(tensor, ends)
+    if ends is not None:
+        moments[_SATURATED] = _near(tensor, ends)
+    return tuple(moments)
 
 
 def move_of(now: Tensor, before: Tensor) -> Tensor:
@@ -153,8 +123,8 @@ def move_of(now: Tensor, before: Tensor) -> Tensor:
     return (now.float() if now.dtype.itemsize == 2 else now).sub(before)
 
 
-def _row_of_blocks(tensor: Tensor, ends: Ends) -> Row:
-    """Do so in NumPy, also where squares overflow or vanish or elements are not finite."""
+def row_of_blocks(tensor: Tensor, ends: Ends) -> Row:
+    """Return what NumPy finds, also where squares overflow or vanish or elements are not finite."""
     if tensor.numel() == 0:
         return (0.0, 0.0, 0.0, NAN, NAN, 0.0, 0.0, NAN if ends is None else 0.0, 0.0)
     with np.errstate(all="ignore"):
