@@ -11,6 +11,7 @@ from gradtrace.summary import SMALL
 
 __all__ = [
     "by_stride",
+    "fits",
     "flat",
     "in_order",
     "is_odd",
@@ -54,6 +55,16 @@ def is_ordinary(tensor: Tensor) -> bool:
 def is_slight(tensor: Tensor) -> bool:
     """Tell whether a small ordinary tensor can be borrowed: it keeps no large memory alive."""
     return type(tensor) is Tensor and 0 < tensor.untyped_storage().nbytes() <= _BORROWED
+
+
+def fits(tensor: Tensor) -> bool:
+    """Tell of a tensor without gaps, more cheaply than `is_there`, whether its memory holds it.
+
+    >>> fits(torch.ones(3)), fits(torch.ones(1).expand(3))
+    (True, False)
+    """
+    begin = tensor.storage_offset() * tensor.itemsize
+    return 0 < tensor.nbytes <= tensor.untyped_storage().nbytes() - begin
 
 
 def is_there(tensor: Tensor) -> bool:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from gradtrace.summary import SMALL, Summary
 from gradtrace_torch.elements import (
+    fits,
     flat,
     is_odd,
     is_ordinary,
@@ -40,6 +41,9 @@ __all__ = ["Meter"]
 
 _SAFE = {torch.float32: (1e-15, 1e15), torch.float64: (1e-140, 1e140)}
 """Magnitudes between which squares neither underflow nor overflow."""
+
+_LEAST_SQUARES = 1e-280
+"""A sum of squares below which, also in double precision, too many may have vanished."""
 
 
 class Meter:
@@ -85,7 +89,7 @@ class Meter:
         reading.pointer, reading.version = tensor.data_ptr(), tensor._version
         if like is not None and like.numbers is not None and _same_elements(like, tensor):
             reading.numbers = like.numbers
-        elif (reading.pointer and _fits(tensor)) or is_there(tensor):
+        elif (reading.pointer and fits(tensor)) or is_there(tensor):
             reading.numbers = _numbers(tensor)
 
     def _measure(self, reading: Reading, tensor: Tensor, like: Reading | None) -> None:
@@ -171,17 +175,13 @@ def _same_elements(like: Reading, tensor: Tensor) -> bool:
     )
 
 
-def _fits(tensor: Tensor) -> bool:
-    """Tell cheaply of most tensors that their memory is as large as they are."""
-    return tensor.untyped_storage().nbytes() >= tensor.nbytes
-
-
 def _numbers(tensor: Tensor) -> tuple[Any, ...]:
     """Return sum, norm, minimum, maximum and the number of non-finite elements."""
     found = moments_of(tensor)
     if found is not None:
-        _, total, squares, low, high, *_ = found
-        return total, math.sqrt(squares), low, high, 0
+        size, total, squares, low, high, zeros, bad, *_ = found
+        if (_LEAST_SQUARES < squares < math.inf or zeros == size) and not bad:
+            return total, math.sqrt(squares), low, high, 0
     elements = flat(tensor.detach())
     lowest, highest = torch.aminmax(elements)
     return _sums(elements, lowest.item(), highest.item())

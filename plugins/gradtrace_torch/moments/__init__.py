@@ -62,10 +62,11 @@ _Found = ctypes.c_double * _WIDTH
 def moments_of(tensor: Tensor) -> Moments | None:
     """Return the moments of an ordinary tensor, as `elements.is_ordinary` says.
 
-    None where they have to be found in another way: of types that were not compiled, where squares
-    overflow or vanish or an element is not finite, where its memory has gaps or it has no elements.
+    None where they have to be found in another way: of types that were not compiled, and where its
+    memory has gaps or was freed.
 
     >>> moments_of(torch.tensor([3.0, float("nan")]))
+    [2.0, 3.0, 9.0, 3.0, 3.0, 0.0, 1.0, nan, 1.0]
     """
     function = _moments.get(tensor.dtype)
     if function is None:
@@ -75,45 +76,42 @@ def moments_of(tensor: Tensor) -> Moments | None:
         if not tensor.is_contiguous():
             return None
     found = _Found()
-    certain = function(tensor.data_ptr(), tensor.numel(), found)
-    return found[:] if certain else None
+    return found[:] if function(tensor.data_ptr(), tensor.numel(), found) else None
 
 
 def moments_of_many(tensors: Sequence[Tensor]) -> tuple[Table, bool] | None:
-    """Return the moments of each tensor, and whether all of them are right.
+    """Return the moments of each tensor, and whether there was something to read of all of them.
 
-    `nonfinite` is NaN in the rows that are not. All tensors are contiguous and of one type; None
-    where that was not compiled.
+    A row of NaN is that of one whose memory was freed. All tensors are contiguous and of one type;
+    None where that was not compiled.
 
-    >>> table, right = moments_of_many([torch.tensor([3.0, float("nan")]), torch.ones(3)])
-    >>> table[1], right
-    (array([ 3.,  3.,  3.,  1.,  1.,  0.,  0., nan,  0.]), False)
+    >>> table, read = moments_of_many([torch.ones(3), torch.tensor([2.0])])
+    >>> table[1], read
+    (array([ 1.,  2.,  4.,  2.,  2.,  0.,  0., nan,  0.]), True)
     """
     function = _moments_of_many.get(tensors[0].dtype) if tensors else None
     if function is None:
         return None
-    count, pointers, sizes = len(tensors), _pointers(tensors), _sizes(tensors)
-    found = _room(count)
-    certain = function(_address(pointers), _address(sizes), count, _address(found))
-    return _table(found), certain == count
+    pointers, sizes, found = _pointers(tensors), _sizes(tensors), _room(len(tensors))
+    read = function(*map(_address, (pointers, sizes)), len(tensors), _address(found))
+    return _table(found), read == len(tensors)
 
 
-def moments_of_moves(now: Sequence[Tensor], before: Sequence[Tensor]) -> tuple[Table, bool] | None:
+def moments_of_moves(now: Sequence[Tensor], before: Sequence[Tensor]) -> Table | None:
     """Return the moments of each tensor, each followed by those of what was added to it `before`.
 
-    Else like `moments_of_many`.
+    None of them is freed. Else like `moments_of_many`.
 
-    >>> table, right = moments_of_moves([torch.tensor([3.0, 4.0])], [torch.ones(2)])
-    >>> table[:, 1], right
-    (array([7., 5.]), True)
+    >>> moments_of_moves([torch.tensor([3.0, 4.0])], [torch.ones(2)])[:, 1]
+    array([7., 5.])
     """
     function = _moments_of_moves.get(now[0].dtype) if now else None
     if function is None:
         return None
-    count, pointers, earlier, sizes = len(now), _pointers(now), _pointers(before), _sizes(now)
-    found = _room(2 * count)
-    certain = function(*map(_address, (pointers, earlier, sizes)), count, _address(found))
-    return _table(found), certain == 2 * count
+    arrays = _pointers(now), _pointers(before), _sizes(now)
+    found = _room(2 * len(now))
+    function(*map(_address, arrays), len(now), _address(found))
+    return _table(found)
 
 
 def _pointers(tensors: Sequence[Tensor]) -> array[int]:

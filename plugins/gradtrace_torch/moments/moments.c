@@ -4,7 +4,7 @@
    instructions of the loops without leave to change a result, which is the same on every processor.
    What is added up in the type of the elements goes on in double precision after each BLOCK. NaN
    is neither lowest nor highest. Whether squares have overflowed or vanished, or an element was
-   not finite, shows in their sum: then `nonfinite` is NaN, and the caller has to look again. */
+   not finite, shows in their sum: then each element is looked at again, in double precision. */
 
 #include <math.h>
 #include <stddef.h>
@@ -26,7 +26,9 @@ typedef struct {
     double count, sum, sum_of_squares, lowest, highest, zeros, nonfinite, saturated, nan;
 } moments;
 
-static const moments NOTHING = {0, 0, 0, INFINITY, -INFINITY, 0, NAN, NAN, 0};
+static const moments NOTHING = {0, 0, 0, INFINITY, -INFINITY, 0, 0, NAN, 0};
+
+static const moments UNKNOWN = {NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
 
 INLINE float from_f32(float x) { return x; }
 
@@ -39,20 +41,37 @@ INLINE float from_bf16(uint16_t x) {
     return wide;
 }
 
-/* Say whether the moments are right, from the mean square below which too many may have vanished. */
-INLINE int settle(moments *found, size_t size, double least) {
+/* Say whether the sums are not to be trusted, and then forget them. */
+INLINE int are_doubtful(moments *found, size_t size, double least_square) {
     double squares = found->sum_of_squares;
-    int certain = size && ((least * size <= squares && squares < INFINITY) || found->zeros == size);
+    if ((least_square * size <= squares && squares < INFINITY) || found->zeros == size) return 0;
+    *found = NOTHING;
+    return 1;
+}
+
+INLINE void add_carefully(moments *found, double x) {
+    if (!isfinite(x)) {
+        found->nonfinite++;
+        found->nan += isnan(x) != 0;
+        return;
+    }
+    found->sum += x;
+    found->sum_of_squares += x * x;
+    found->lowest = x < found->lowest ? x : found->lowest;
+    found->highest = x > found->highest ? x : found->highest;
+    found->zeros += x == 0;
+}
+
+INLINE void finish(moments *found, size_t size) {
     found->count = size;
-    if (certain) found->nonfinite = 0;
-    return certain;
+    if (found->lowest > found->highest) found->lowest = found->highest = NAN;
 }
 
 /* DEFINE(f32, float, float, int32_t, 1e-31) is what there is for f32: how an element is stored, in
-   what it is added up, an integer of that size, and the least mean square. Each function returns
-   how many of what it found are right. */
-#define DEFINE(NAME, STORED, REAL, INTEGER, LEAST)                                                 \
-    INLINE void add_##NAME(moments *all, const STORED *elements, size_t size) {                    \
+   what it is added up, an integer of that size, and the mean square below which too many squares
+   may have vanished. The functions return how many tensors there was something to read of. */
+#define DEFINE(NAME, STORED, REAL, INTEGER, LEAST_SQUARE)                                          \
+    INLINE void add_##NAME(moments *found, const STORED *elements, size_t size) {                  \
         REAL sum[LANES] = {0}, squares[LANES] = {0}, lowest[LANES], highest[LANES];                \
         INTEGER zeros[LANES] = {0};                                                                \
         size_t whole = size - size % LANES;                                                        \
@@ -75,32 +94,37 @@ INLINE int settle(moments *found, size_t size, double least) {
             zeros[0] += x == 0;                                                                    \
         }                                                                                          \
         for (int j = 0; j < LANES; j++) {                                                          \
-            all->sum += sum[j];                                                                    \
-            all->sum_of_squares += squares[j];                                                     \
-            all->lowest = lowest[j] < all->lowest ? lowest[j] : all->lowest;                       \
-            all->highest = highest[j] > all->highest ? highest[j] : all->highest;                  \
-            all->zeros += zeros[j];                                                                \
+            found->sum += sum[j];                                                                  \
+            found->sum_of_squares += squares[j];                                                   \
+            found->lowest = lowest[j] < found->lowest ? lowest[j] : found->lowest;                 \
+            found->highest = highest[j] > found->highest ? highest[j] : found->highest;            \
+            found->zeros += zeros[j];                                                              \
         }                                                                                          \
     }                                                                                              \
                                                                                                    \
     FOR_EACH_PROCESSOR int moments_##NAME(const STORED *elements, size_t size, moments *found) {   \
-        *found = NOTHING;                                                                          \
+        int readable = elements || !size;                                                          \
+        *found = readable ? NOTHING : UNKNOWN;                                                     \
+        if (!readable) return 0;                                                                   \
         for (size_t i = 0; i < size; i += BLOCK)                                                   \
             add_##NAME(found, elements + i, size - i < BLOCK ? size - i : BLOCK);                  \
-        return settle(found, size, LEAST);                                                         \
+        if (are_doubtful(found, size, LEAST_SQUARE))                                               \
+            for (size_t i = 0; i < size; i++) add_carefully(found, from_##NAME(elements[i]));      \
+        finish(found, size);                                                                       \
+        return 1;                                                                                  \
     }                                                                                              \
                                                                                                    \
     int moments_of_many_##NAME(const STORED **each, const size_t *sizes, int count,                \
                                moments *found) {                                                   \
-        int certain = 0;                                                                           \
-        for (int k = 0; k < count; k++) certain += moments_##NAME(each[k], sizes[k], &found[k]);   \
-        return certain;                                                                            \
+        int read = 0;                                                                              \
+        for (int k = 0; k < count; k++) read += moments_##NAME(each[k], sizes[k], &found[k]);      \
+        return read;                                                                               \
     }
 
 /* The moments of what lies there now, then of what was added to what lay there before. */
-#define DEFINE_MOVES(NAME, REAL, LEAST)                                                            \
-    FOR_EACH_PROCESSOR static int move_##NAME(const REAL *now, const REAL *before, size_t size,    \
-                                              moments *found) {                                    \
+#define DEFINE_MOVES(NAME, REAL, LEAST_SQUARE)                                                     \
+    FOR_EACH_PROCESSOR static void add_move_##NAME(const REAL *now, const REAL *before,            \
+                                                   size_t size, moments *found) {                  \
         REAL move[BLOCK];                                                                          \
         found[0] = found[1] = NOTHING;                                                             \
         for (size_t i = 0; i < size; i += BLOCK) {                                                 \
@@ -109,15 +133,18 @@ INLINE int settle(moments *found, size_t size, double least) {
             add_##NAME(&found[0], now + i, length);                                                \
             add_##NAME(&found[1], move, length);                                                   \
         }                                                                                          \
-        return settle(&found[0], size, LEAST) + settle(&found[1], size, LEAST);                    \
+        if (are_doubtful(&found[0], size, LEAST_SQUARE))                                           \
+            for (size_t i = 0; i < size; i++) add_carefully(&found[0], now[i]);                    \
+        if (are_doubtful(&found[1], size, LEAST_SQUARE))                                           \
+            for (size_t i = 0; i < size; i++) add_carefully(&found[1], now[i] - before[i]);        \
+        finish(&found[0], size);                                                                   \
+        finish(&found[1], size);                                                                   \
     }                                                                                              \
                                                                                                    \
-    int moments_of_moves_##NAME(const REAL **now, const REAL **before, const size_t *sizes,        \
-                                int count, moments *found) {                                       \
-        int certain = 0;                                                                           \
+    void moments_of_moves_##NAME(const REAL **now, const REAL **before, const size_t *sizes,       \
+                                 int count, moments *found) {                                      \
         for (int k = 0; k < count; k++)                                                            \
-            certain += move_##NAME(now[k], before[k], sizes[k], &found[2 * k]);                    \
-        return certain;                                                                            \
+            add_move_##NAME(now[k], before[k], sizes[k], &found[2 * k]);                           \
     }
 
 DEFINE(f32, float, float, int32_t, 1e-31)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import torch
 from torch import Tensor, nn
+from torch._C import _current_graph_task_id
 
 from gradtrace.recording.ledger import Layout, Page, Row
 from gradtrace.recording.observer import LARGE
@@ -14,7 +14,7 @@ from gradtrace.recording.sample import Series
 from gradtrace_torch.recording.afar import Streams
 from gradtrace_torch.recording.hooks import Hook
 from gradtrace_torch.recording.module import Module
-from gradtrace_torch.recording.passes import Passes
+from gradtrace_torch.recording.passes import Found, Passes
 from gradtrace_torch.recording.reductions import measure
 from gradtrace_torch.recording.together import is_small, measure_together
 
@@ -24,7 +24,7 @@ __all__ = ["Calls"]
 class Calls:
     """Follows the modules of a model from call to call.
 
-    Small tensors are only remembered and measured together, before the step ends.
+    Small tensors are only remembered and measured together, as a backward pass or the step ends.
     """
 
     def __init__(self, layout: Layout, passes: Passes, working: Callable[[], None]) -> None:
@@ -44,8 +44,8 @@ class Calls:
         self._passes = passes
         self._working = working
         self._streams = Streams()
-        self._later: list[tuple[Module, Tensor, int, bool]] = []
-        """Small outputs, with the version they had, and whether they are measured already."""
+        self._later: list[tuple[Module, Tensor, int, bool | None]] = []
+        """Small outputs, with the version they had, and whether they wait to be measured."""
         self._seen: tuple[Tensor, int, Row | None] | None = None
         self._came: tuple[Tensor, Row | None] | None = None
         self._forward: set[Module] = set()
@@ -71,7 +71,7 @@ class Calls:
 
     def turn(self) -> Page:
         """Return the page that was written, and begin another."""
-        self._measure_later()
+        self.page.join(measure_together(self.waiting()))
         self._streams.join()
         page, self.page = self.page, Page()
         self._forward.clear()
@@ -90,15 +90,19 @@ class Calls:
 
     def put(self, module: Module, output: Tensor) -> None:
         """Measure an output, unless a checkpoint computes again what was measured before."""
-        if torch._C._current_graph_task_id() == -1:
+        if _current_graph_task_id() == -1:
             self._forward.add(module)
         elif module in self._forward:
             return
-        if not module.hurries and module.ends is None and is_small(output):
-            known = module.hurries is None
-            self._later.append((module, output, output._version, known))
-            if not known:
+        waits = module.waits
+        if waits is not False and is_small(output) and not output.is_inference():
+            self._later.append((module, output, output._version, waits))
+            if waits:
                 return
+        if output.is_floating_point() or output.is_complex():
+            self._put_now(module, output)
+
+    def _put_now(self, module: Module, output: Tensor) -> None:
         seen = self._seen
         if seen is not None and seen[0] is output and seen[1] == output._version:
             row = seen[2]
@@ -109,26 +113,30 @@ class Calls:
         if row is not None:
             self.page.rows.append((module.output_slot, row))
 
-    def _measure_later(self) -> None:
+    def waiting(self) -> list[tuple[int, Tensor]]:
+        """Return the small outputs that are still to be measured, each with its slot."""
         later, self._later = self._later, []
         kept = []
-        for module, output, version, known in later:
+        for module, output, version, waited in later:
             if output._version != version:
-                module.hurries = True
-            else:
-                module.hurries = bool(module.hurries)
-                if not known:
-                    kept.append((module.output_slot, output))
-        self.page.join(measure_together(kept))
+                module.waits = False
+            elif waited:
+                kept.append((module.output_slot, output))
+            elif module.waits is None:
+                module.waits = True
+        return kept
 
-    def arrived(self, slot: int, gradient: Tensor) -> None:
-        """Measure a gradient, of which the next one to arrive may be the same tensor."""
+    def arrived(self, slot: int, gradient: Tensor | None) -> None:
+        """Take note of a gradient, of which the next one to arrive may be the same tensor."""
+        if gradient is None or not self.on:
+            return
         found = self._passes.found()
         if is_small(gradient):
             found.later.append((slot, gradient))
-            return
-        if not self.large and gradient.numel() > LARGE:
-            return
+        elif self.large or gradient.numel() <= LARGE:
+            self._measure(found, slot, gradient)
+
+    def _measure(self, found: Found, slot: int, gradient: Tensor) -> None:
         came = self._came
         if came is None or came[0] is not gradient:
             self._streams.note(gradient)

@@ -75,6 +75,8 @@ class TorchFollower:
         self._scalars: dict[str, Any] = {}
         self._stepping: tuple[Any, FrameType | None] = (None, None)
         """The optimizer that steps, with the call of its `step`."""
+        self._stepped: list[Parameter] = []
+        """What it steps."""
         self._world = 1
         self._unscale: Any = None
         """By what the gradients of this step were multiplied."""
@@ -181,16 +183,19 @@ class TorchFollower:
             self._scaling.search()
             unscale = self._unscale = self._reciprocal()
             factor = (1.0 if unscale is None else unscale) / self._world
-            page = measure_together(found.later)
+            page = measure_together([*found.later, *self._calls.waiting()])
             page.rows += found.rows
-            self._calls.page.join(rescaled(page, factor))
+            self._calls.page.join(rescaled(page, factor, but=self._calls.outputs))
             self._params.measure_gradients(found.arrived, unscale, alone=self._world == 1)
 
     def _before_step(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         call = sys._getframe(1)
-        if runs(self._stepping[1], call) or not self._stepped_by(optimizer):
+        if runs(self._stepping[1], call):
             return
-        self._stepping = (optimizer, call)
+        stepped = self._stepped_by(optimizer)
+        if not stepped:
+            return
+        self._stepping, self._stepped = (optimizer, call), stepped
         if not self._schedule.measured:
             return
         with torch._C.DisableTorchFunction(), torch.no_grad():
@@ -201,7 +206,7 @@ class TorchFollower:
                 self._correct_scale()
             self._scalars.update(learning_rates(self._seen))
             self._params.before_step(
-                self._params.of(optimizer), self._scaling.left_to(optimizer), gradients=not closure
+                stepped, self._scaling.left_to(optimizer), gradients=not closure
             )
 
     def _reciprocal(self) -> Any:
@@ -228,9 +233,7 @@ class TorchFollower:
         self._stepping = (None, None)
         if self._schedule.measured:
             with torch._C.DisableTorchFunction(), torch.no_grad():
-                self._params.after_step(
-                    self._params.of(optimizer), gradients=has_closure(args, kwargs)
-                )
+                self._params.after_step(self._stepped, gradients=has_closure(args, kwargs))
         self._calls.expectant = True
         self._moments.optimized(optimizer)
 

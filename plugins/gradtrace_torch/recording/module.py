@@ -7,15 +7,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, is_grad_enabled, nn
+from torch._C import DisableTorchFunction, _current_graph_task_id
 from torch._C._functorch import peek_interpreter_stack
+from torch.compiler import is_compiling
 
 from gradtrace.recording.observer import ENDS, LARGE
 from gradtrace.recording.sample import Series
 from gradtrace_torch.arguments import tensors_in
 from gradtrace_torch.edges import edge_of, node_of
 from gradtrace_torch.recording.together import SMALL
-from gradtrace_torch.recording.uses import Edge, Share, Way, uses_of
+from gradtrace_torch.recording.uses import Share, Way, uses_of
 
 if TYPE_CHECKING:
     from gradtrace_torch.recording.calls import Calls
@@ -32,8 +34,11 @@ class Module:
         self.is_plain = builtin and not list(module.children())
         """Whether it reads nothing but its arguments and parameters."""
         self.ends = ENDS.get(op or "")
-        self.hurries: bool | None = None
-        """Whether its outputs are overwritten later in the step; None until that is known."""
+        self.waits: bool | None = None if self.ends is None else False
+        """Whether small outputs can wait to be measured; None until it is known.
+
+        Not those that are overwritten later in the step, nor those that saturate.
+        """
         self.output_slot = self._upstream_slot = self._downstream_slot = -1
         self._calls = calls
         self._name = name
@@ -42,23 +47,32 @@ class Module:
 
     def enter(self, module: nn.Module, arguments: tuple[Any, ...]) -> None:
         """Remember how many autograd nodes there are before the call."""
-        if not torch.compiler.is_compiling() and self._calls.on:
+        if not is_compiling() and self._calls.on:
             self._calls.since.append((self, torch._C._autograd._get_sequence_nr()))
 
     def leave(
         self, module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any
     ) -> None:
         """Measure the output, and have the gradients measured as they come."""
-        if not self._calls.on or torch.compiler.is_compiling():
+        calls = self._calls
+        if not calls.on or is_compiling():
             return
-        if peek_interpreter_stack() is not None:
-            return  # inside of a transform, such as vmap, there are no elements to read
-        since = 0 if self.is_plain else self._began()
-        if torch.is_grad_enabled():
-            with torch._C.DisableTorchFunction():
-                if self._calls.expectant and torch._C._current_graph_task_id() == -1:
-                    self._calls.begin()
-                self._leave(arguments, keywords, output, since)
+        with DisableTorchFunction():
+            since = 0 if self.is_plain else self._began()
+            if not is_grad_enabled() or peek_interpreter_stack() is not None:
+                return  # inside of a transform, such as vmap, there are no elements to read
+            if calls.expectant and _current_graph_task_id() == -1:
+                calls.begin()
+            outputs = [output] if type(output) is Tensor else _tensors(output)
+            if not calls.large and any(map(_is_large, outputs)):
+                return
+            if self.output_slot < 0:
+                slots = calls.slots(self._name, self._series)
+                self.output_slot, self._upstream_slot, self._downstream_slot = slots
+            for tensor in outputs:
+                calls.put(self, tensor)
+            if not self._knows_the_way(arguments, keywords, output):
+                self._look_for_it(arguments, keywords, outputs, since)
 
     def _began(self) -> int:
         while self._calls.since:
@@ -67,43 +81,31 @@ class Module:
                 return number
         return 0
 
-    def _leave(self, arguments: Any, keywords: dict[str, Any], output: Any, since: int) -> None:
-        if self.output_slot < 0:
-            slots = self._calls.slots(self._name, self._series)
-            self.output_slot, self._upstream_slot, self._downstream_slot = slots
-        outputs = [output] if isinstance(output, Tensor) else _tensors(output)
-        if not self._calls.large and any(map(_is_large, outputs)):
-            return
-        for tensor in outputs:
-            if tensor.is_floating_point() or tensor.is_complex():
-                self._calls.put(self, tensor)
-        if not self._knows_the_way(arguments, keywords, output):
-            results = [(t.grad_fn, t.output_nr) for t in outputs if node_of(t) is not None]
-            if results:
-                inputs = _tensors(arguments) + (_tensors(keywords) if keywords else [])
-                self._expect(results, inputs, outputs, since)
-
     def _knows_the_way(self, arguments: Any, keywords: Any, output: Any) -> bool:
         """Put hooks where they were needed last time, if that is where they are needed."""
         way = self._way
-        if way is None or keywords or len(arguments) != 1 or type(output) is not Tensor:
+        if way is None or keywords or len(arguments) != 1:
             return False
-        node, given = node_of(output), arguments[0]
-        if node is None or output.output_nr or type(given) is not Tensor or node_of(given) is None:
+        given = arguments[0]
+        if type(output) is not Tensor or type(given) is not Tensor or given is output:
             return False
-        user = way.end(node, given)
-        if user is None or given is output:
+        try:
+            node: Any = output.grad_fn
+            ends = way.ends(node, (given.grad_fn, given.output_nr))
+        except RuntimeError:  # see `node_of`
             return False
+        if ends is None or output.output_nr:
+            return False
+        core, user = ends
         if way.core_slot >= 0 and (user is node or output.numel() <= SMALL):
-            way.core(node).register_hook(self._passed_through)
+            core.register_hook(self._passed_through)
         else:
             node.register_prehook(self._came)
             user.register_hook(self._went)
         return True
 
     def _came(self, upstream: tuple[Any, ...]) -> None:
-        if upstream[0] is not None and self._calls.on:
-            self._calls.arrived(self._upstream_slot, upstream[0])
+        self._calls.arrived(self._upstream_slot, upstream[0])
 
     def _went(self, downstream: tuple[Any, ...], upstream: tuple[Any, ...]) -> None:
         assert self._way is not None
@@ -111,12 +113,21 @@ class Module:
 
     def _passed_through(self, downstream: tuple[Any, ...], upstream: tuple[Any, ...]) -> None:
         assert self._way is not None
-        self._came(upstream)
-        self._passed(downstream[self._way.core_slot])
+        arrived = self._calls.arrived
+        arrived(self._upstream_slot, upstream[0])
+        arrived(self._downstream_slot, downstream[self._way.core_slot])
 
-    def _expect(
-        self, results: list[Edge], inputs: list[Tensor], outputs: list[Tensor], since: int
+    def _passed(self, gradient: Tensor | None) -> None:
+        self._calls.arrived(self._downstream_slot, gradient)
+
+    def _look_for_it(
+        self, arguments: Any, keywords: Any, outputs: list[Tensor], since: int
     ) -> None:
+        """Find where the gradients of the call come and go, and put hooks there."""
+        results: list[Any] = [(t.grad_fn, t.output_nr) for t in outputs if node_of(t) is not None]
+        if not results:
+            return
+        inputs = _tensors(arguments) + (_tensors(keywords) if keywords else [])
         uses = uses_of(results, inputs, outputs, since)
         shares = {edge: Share(self._passed, len(places)) for edge, places in uses.items()}
         heard: dict[Any, list[tuple[int, Share]]] = {}
@@ -135,18 +146,11 @@ class Module:
 
     def _arrival(self, number: int, *, through: bool) -> Callable[[tuple[Any, ...]], None]:
         def hook(gradients: tuple[Any, ...]) -> None:
-            gradient = gradients[number]
-            if gradient is None or not self._calls.on:
-                return
-            self._calls.arrived(self._upstream_slot, gradient)
+            self._calls.arrived(self._upstream_slot, gradients[number])
             if through:  # the module returned what it was given
-                self._calls.arrived(self._downstream_slot, gradient)
+                self._calls.arrived(self._downstream_slot, gradients[number])
 
         return hook
-
-    def _passed(self, gradient: Tensor | None) -> None:
-        if gradient is not None and self._calls.on:
-            self._calls.arrived(self._downstream_slot, gradient)
 
 
 def _listener(

@@ -12,12 +12,10 @@ from gradtrace.recording.observer import LARGE, Schedule
 from gradtrace.recording.sample import Series
 from gradtrace_torch.recording.ranks import local_of, spread_of
 from gradtrace_torch.recording.reductions import histogram, move_of, scaled
+from gradtrace_torch.recording.together import Pair
 
 __all__ = ["Parameter"]
 
-
-Pair = tuple[Tensor, Tensor]
-"""A value, and what it was before."""
 
 _SUMS = slice(1, 3)
 """The columns of a row that tell one gradient from another; those not computed are NaN."""
@@ -70,7 +68,7 @@ class Parameter:
         """Return what this process holds of it; None where there is nothing to read."""
         if torch.nn.parameter.is_lazy(self.tensor) or self.tensor.is_meta:
             return None
-        return local_of(self.tensor).detach()
+        return local_of(self.tensor)
 
     def unread_gradient(self) -> Tensor | None:
         """Return the gradient; on a device, only one that is not known to be measured already."""
@@ -133,7 +131,7 @@ class Parameter:
     def _moves(self, value: Tensor, schedule: Schedule) -> bool:
         return schedule.large or value.numel() <= LARGE
 
-    def before(self, schedule: Schedule) -> tuple[Tensor, Tensor] | None:
+    def before(self, schedule: Schedule) -> Pair | None:
         """Return memory for a copy, and the value that an optimizer is about to change."""
         value = self.value()
         if value is None or not self._moves(value, schedule):
@@ -145,7 +143,7 @@ class Parameter:
         self._copy = room
         return room, value
 
-    def moved(self) -> tuple[Tensor, Tensor] | None:
+    def moved(self) -> Pair | None:
         """Return the value now and the one before; None where they cannot be compared."""
         copy, self._copy, self._arrived = self._copy, None, None
         value = self.value()

@@ -76,7 +76,8 @@ class Parameters:
             for tensor in _tensors_of(optimizer)
             if id(tensor) not in self._tensors and tensor not in self._foreign
         ]
-        self._foreign.update(dict.fromkeys(unknown))
+        if unknown:
+            self._foreign.update(dict.fromkeys(unknown))
         return not unknown
 
     def measure_gradients(
@@ -145,13 +146,13 @@ class Parameters:
         if gradients:
             self._take_gradients(stepped, None)
         moved = {each: pair for each in stepped if (pair := each.moved()) is not None}
-        pairs = list(moved.values())
-        rows = measure_moves([now for now, _ in pairs], [before for _, before in pairs])
+        rows = measure_moves(list(moved.values()))
         for (each, pair), (value, move) in zip(moved.items(), rows, strict=True):
             each.learn_value(pair[0], value)
             each.note_value(self.page, pair[0], self.schedule)
             each.note_move(self.page, move, self.schedule, pair)
-        self._measure_values([each for each in stepped if each not in moved])
+        if len(moved) < len(stepped):
+            self._measure_values([each for each in stepped if each not in moved])
 
     def _measure_values(self, some: list[Parameter]) -> None:
         values = [(each, value) for each in some if (value := each.value()) is not None]

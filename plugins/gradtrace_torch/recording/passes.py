@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch._C import _current_graph_task_id
 from torch.autograd import Variable
 
 from gradtrace.recording.ledger import Row
@@ -26,6 +27,10 @@ class Found:
         """Parameters that received a gradient in it, and in no pass inside of it."""
 
 
+_NONE = Found(-2)
+"""Stands for no pass at all."""
+
+
 class Passes:
     """The backward passes that run, one inside the other where checkpoints recompute.
 
@@ -38,10 +43,11 @@ class Passes:
         """Parameters that have received a gradient in the pass that runs."""
         self._on_end = on_end
         self._open: list[Found] = []
+        self._last = _NONE
 
     def add(self, tensor: Tensor) -> None:
         """Take the pass that runs for one that adds to `.grad`, of `tensor` for example."""
-        if torch._C._current_graph_task_id() == -1:
+        if _current_graph_task_id() == -1:
             found = Found(-1)
             found.arrived.append(tensor)
             self._on_end(found)
@@ -63,16 +69,21 @@ class Passes:
 
     def forget(self) -> None:
         """Forget passes that ended without saying so, in an exception."""
-        if self._open and torch._C._current_graph_task_id() == -1:
+        if self._open and _current_graph_task_id() == -1:
             self._open.clear()
+            self._last = _NONE
         self.arrived.clear()
 
     def found(self) -> Found:
         """Return where what is found in the pass that runs is put."""
-        task = torch._C._current_graph_task_id()
-        if self._open and self._open[-1].task == task:
-            return self._open[-1]
-        for each in self._open:  # a nested pass may have ended in an exception
+        task = _current_graph_task_id()
+        last = self._last
+        if last.task != task:
+            last = self._last = self._opened(task)
+        return last
+
+    def _opened(self, task: int) -> Found:
+        for each in self._open:  # a nested pass may have ended, also in an exception
             if each.task == task:
                 return each
         begun = Found(task)
@@ -85,6 +96,7 @@ class Passes:
         if ended not in self._open:
             return
         del self._open[self._open.index(ended) :]
+        self._last = _NONE
         if self.arrived or ended.adds:
             ended.arrived += self.arrived
             self.arrived.clear()

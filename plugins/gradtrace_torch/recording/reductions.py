@@ -38,7 +38,6 @@ __all__ = [
     "measure",
     "move_of",
     "rescaled",
-    "row_of_blocks",
     "scaled",
 ]
 
@@ -108,7 +107,7 @@ def _row_of(tensor: Tensor, ends: Ends) -> Row:
     """Return the statistics of elements in the memory of the host."""
     moments = moments_of(tensor)
     if moments is None:
-        return row_of_blocks(tensor, ends)
+        return _row_of_blocks(tensor, ends)
     if ends is not None:
         moments[_SATURATED] = _near(tensor, ends)
     return tuple(moments)
@@ -123,7 +122,7 @@ def move_of(now: Tensor, before: Tensor) -> Tensor:
     return (now.float() if now.dtype.itemsize == 2 else now).sub(before)
 
 
-def row_of_blocks(tensor: Tensor, ends: Ends) -> Row:
+def _row_of_blocks(tensor: Tensor, ends: Ends) -> Row:
     """Return what NumPy finds, also where squares overflow or vanish or elements are not finite."""
     if tensor.numel() == 0:
         return (0.0, 0.0, 0.0, NAN, NAN, 0.0, 0.0, NAN if ends is None else 0.0, 0.0)

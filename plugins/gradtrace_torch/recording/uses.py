@@ -84,14 +84,15 @@ class Way:
     """How the gradient went from the result of a module back to its one input, in the last call."""
 
     def __init__(self, path: Path, node: Node) -> None:
-        *self._before, self.slot = path
+        *before, self.slot = path
         """The slot of the last node through which the gradient leaves the module."""
-        self._to_core = _core_of(path, node)
-        self.core_slot = -1 if self._to_core is None else path[len(self._to_core)]
+        depth = _depth_of_core(path, node)
+        self.core_slot = -1 if depth is None else path[depth]
         """Likewise of the one node that does more than to reshape; -1 if several do.
 
         What arrives there and departs has the same elements as at the ends of the way.
         """
+        self._to_core, self._from_core = before[: depth or 0], before[depth or 0 :]
 
     @classmethod
     def between(cls, edge: Edge, node: Node) -> Way | None:
@@ -99,23 +100,21 @@ class Way:
         path = _path_to(edge, node, _DEEPEST)
         return None if path is None else cls(path, node)
 
-    def end(self, node: Node, tensor: Tensor) -> Node | None:
-        """Return the last node of the way, if it leads from `node` to a use of `tensor`."""
-        user: Any = node
-        for slot in self._before:
-            before = user.next_functions
-            user = before[slot][0] if slot < len(before) else None
-            if user is None:
-                return None
-        before = user.next_functions
-        if self.slot < len(before) and before[self.slot] == (node_of(tensor), tensor.output_nr):
-            found: Node = user
-            return found
-        return None
+    def ends(self, node: Node, given: Edge) -> tuple[Node, Node] | None:
+        """Return the core and the last node of the way, if it leads from `node` to `given`.
 
-    def core(self, node: Node) -> Node:
-        """Return the one node that does more than to reshape."""
-        return _node_at(self._to_core or (), node)
+        The core is the one node that does more than to reshape, else the first node.
+        """
+        core: Any = node
+        try:
+            for slot in self._to_core:
+                core = core.next_functions[slot][0]
+            user = core
+            for slot in self._from_core:
+                user = user.next_functions[slot][0]
+            return (core, user) if user.next_functions[self.slot] == given else None
+        except (AttributeError, IndexError):  # it leads elsewhere
+            return None
 
 
 def _path_to(edge: Edge, node: Node, depth: int) -> Path | None:
@@ -130,15 +129,11 @@ def _path_to(edge: Edge, node: Node, depth: int) -> Path | None:
     return None
 
 
-def _core_of(path: Path, node: Node) -> Path | None:
-    """Return the way to the one node that does more than to reshape, None if several do."""
-    names = [_node_at(path[:depth], node).name() for depth in range(len(path))]
-    cores = [depth for depth, name in enumerate(names) if name not in _RESHAPES]
-    return path[: cores[0]] if len(cores) == 1 else None
-
-
-def _node_at(way: Path, node: Node) -> Node:
-    for slot in way:
-        before: Any = node.next_functions[slot][0]
-        node = before
-    return node
+def _depth_of_core(path: Path, node: Node) -> int | None:
+    """Return after how many steps the one node comes that does more than to reshape, if so."""
+    cores = []
+    for depth, slot in enumerate(path):
+        if node.name() not in _RESHAPES:
+            cores.append(depth)
+        node = node.next_functions[slot][0]  # type: ignore[assignment]
+    return cores[0] if len(cores) == 1 else None
