@@ -109,7 +109,8 @@ class Calls:
         else:
             self._streams.note(output)
             row = measure(output, zeros=True, ends=module.ends)
-            self._seen = (output, output._version, row) if module.ends is None else None
+            again = module.ends is None and not output.is_inference()
+            self._seen = (output, output._version, row) if again else None
         if row is not None:
             self.page.rows.append((module.output_slot, row))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -78,15 +79,7 @@ def measure_all(tensors: Sequence[Tensor]) -> list[Row | None]:
     >>> [row[1] for row in measure_all([torch.ones(2), torch.ones(3).double(), torch.ones(4)])]
     [2.0, 3.0, 4.0]
     """
-    groups = _by_type(tensors)
-    if len(groups) == 1:
-        return _rows_of(tensors, *groups)
-    found = {
-        place: row
-        for dtype, places in groups.items()
-        for place, row in zip(places, _rows_of([tensors[p] for p in places], dtype), strict=True)
-    }
-    return [found[place] for place in range(len(tensors))]
+    return _by_group(_rows_of, tensors, _by_type(tensors))
 
 
 def _rows_of(tensors: Sequence[Tensor], dtype: torch.dtype | None) -> list[Row | None]:
@@ -103,15 +96,7 @@ def measure_moves(pairs: Sequence[Pair]) -> list[Moved]:
     >>> measure_moves([(torch.tensor([3.0, 4.0]), torch.ones(2))])[0][1][1:5]
     (5.0, 13.0, 2.0, 3.0)
     """
-    groups = _by_type([now for now, _ in pairs])
-    if len(groups) == 1:
-        return _moves_of(pairs, *groups)
-    found = {
-        place: moved
-        for dtype, places in groups.items()
-        for place, moved in zip(places, _moves_of([pairs[p] for p in places], dtype), strict=True)
-    }
-    return [found[place] for place in range(len(pairs))]
+    return _by_group(_moves_of, pairs, _by_type([now for now, _ in pairs]))
 
 
 def _moves_of(pairs: Sequence[Pair], dtype: torch.dtype | None) -> list[Moved]:
@@ -141,6 +126,22 @@ def _moved(now: Tensor, before: Tensor) -> Moved:
     if now.is_cpu and not is_there(now):
         return None, None
     return measure(now, extremes=True), measure(move_of(now, before), extremes=True)
+
+
+def _by_group(
+    find: Callable[[Sequence[Any], torch.dtype | None], list[Any]],
+    each: Sequence[Any],
+    groups: dict[torch.dtype | None, list[int]],
+) -> list[Any]:
+    """Return what `find` finds in each group, in the order of all."""
+    if len(groups) == 1:
+        return find(each, *groups)
+    found = {
+        place: one
+        for dtype, places in groups.items()
+        for place, one in zip(places, find([each[p] for p in places], dtype), strict=True)
+    }
+    return [found[place] for place in range(len(each))]
 
 
 def _by_type(tensors: Sequence[Tensor]) -> dict[torch.dtype | None, list[int]]:

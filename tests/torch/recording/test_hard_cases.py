@@ -193,3 +193,15 @@ def test_a_scaler_left_over_from_another_training_scales_nothing(tmp_path: Path)
     assert left_over.is_enabled()
     recorded = gradtrace.open_recording(tmp_path / "run").matrix("gradient", "norm")
     assert recorded.values[0, recorded.nodes.index("bias")] == pytest.approx(5 * math.sqrt(2))
+
+
+def test_an_inference_tensor_that_a_module_hands_on(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Identity())
+    with torch.inference_mode():
+        features = [torch.full((2, 3), 2.0), torch.full((400, 300), 3.0)]
+    with gradtrace.record(model, tmp_path / "run", large_every=1) as recorder:
+        for each in features:
+            assert torch.equal(model(each), each)
+            recorder.step()
+    matrix = gradtrace.open_recording(tmp_path / "run").matrix("output", "rms")
+    assert matrix.values.tolist() == [[pytest.approx(2.0)] * 3, [pytest.approx(3.0)] * 3]
