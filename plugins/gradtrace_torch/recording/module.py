@@ -44,6 +44,9 @@ class Module:
         self._name = name
         self._series = lambda quantity: Series(name, quantity, "module", op, name, "parts")
         self._way: Way | None = None
+        """How the gradient of the last call went, if that of the next may go so."""
+        self._hooks: tuple[Any, Any, Any] = (None, None, None)
+        """What to call there at the core, at the first node and at the last."""
 
     def enter(self, module: nn.Module, arguments: tuple[Any, ...]) -> None:
         """Remember how many autograd nodes there are before the call."""
@@ -97,28 +100,34 @@ class Module:
         if ends is None or output.output_nr:
             return False
         core, user = ends
+        through, came, went = self._hooks
         if way.core_slot >= 0 and (user is node or output.numel() <= SMALL):
-            core.register_hook(self._passed_through)
+            core.register_hook(through)
         else:
-            node.register_prehook(self._came)
-            user.register_hook(self._went)
+            node.register_prehook(came)
+            user.register_hook(went)
         return True
 
-    def _came(self, upstream: tuple[Any, ...]) -> None:
-        self._calls.arrived(self._upstream_slot, upstream[0])
-
-    def _went(self, downstream: tuple[Any, ...], upstream: tuple[Any, ...]) -> None:
-        assert self._way is not None
-        self._passed(downstream[self._way.slot])
-
-    def _passed_through(self, downstream: tuple[Any, ...], upstream: tuple[Any, ...]) -> None:
-        assert self._way is not None
+    def _remember(self, way: Way | None) -> None:
+        """Suppose a way for the next call. Its hooks are its own: those of another still wait."""
+        self._way = way
+        if way is None:
+            return
         arrived = self._calls.arrived
-        arrived(self._upstream_slot, upstream[0])
-        arrived(self._downstream_slot, downstream[self._way.core_slot])
+        upstream_slot, downstream_slot = self._upstream_slot, self._downstream_slot
+        last, core = way.slot, way.core_slot
 
-    def _passed(self, gradient: Tensor | None) -> None:
-        self._calls.arrived(self._downstream_slot, gradient)
+        def through(downstream: tuple[Any, ...], upstream: tuple[Any, ...]) -> None:
+            arrived(upstream_slot, upstream[0])
+            arrived(downstream_slot, downstream[core])
+
+        def came(upstream: tuple[Any, ...]) -> None:
+            arrived(upstream_slot, upstream[0])
+
+        def went(downstream: tuple[Any, ...], upstream: tuple[Any, ...]) -> None:
+            arrived(downstream_slot, downstream[last])
+
+        self._hooks = through, came, went
 
     def _look_for_it(
         self, arguments: Any, keywords: Any, outputs: list[Tensor], since: int
@@ -142,7 +151,10 @@ class Module:
             node.register_prehook(self._arrival(number, through=through))
         if self.is_plain and len(uses) == len(results) == 1:
             (edge, places), (node, number) = next(iter(uses.items())), results[0]
-            self._way = Way.between(edge, node) if len(places) == 1 and not number else None
+            self._remember(Way.between(edge, node) if len(places) == 1 and not number else None)
+
+    def _passed(self, gradient: Tensor | None) -> None:
+        self._calls.arrived(self._downstream_slot, gradient)
 
     def _arrival(self, number: int, *, through: bool) -> Callable[[tuple[Any, ...]], None]:
         def hook(gradients: tuple[Any, ...]) -> None:

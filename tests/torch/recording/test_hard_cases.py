@@ -205,3 +205,21 @@ def test_an_inference_tensor_that_a_module_hands_on(tmp_path: Path) -> None:
             recorder.step()
     matrix = gradtrace.open_recording(tmp_path / "run").matrix("output", "rms")
     assert matrix.values.tolist() == [[pytest.approx(2.0)] * 3, [pytest.approx(3.0)] * 3]
+
+
+def test_a_module_whose_gradients_go_another_way_in_each_call(tmp_path: Path) -> None:
+    linear = nn.Linear(8, 8)
+    shapes = [(2, 300, 8), (2, 300, 8), (5, 8)]
+    expected = []
+    with gradtrace.record(linear, tmp_path / "run") as recorder:
+        for step in range(3):
+            torch.manual_seed(step)
+            inputs = [torch.randn(shape, requires_grad=True) * 1 for shape in shapes]
+            for each in inputs:
+                each.retain_grad()
+            sum(linear(each).pow(2).sum() for each in inputs).backward()
+            gradients = [each.grad for each in inputs]
+            expected.append(math.sqrt(sum(g.pow(2).sum().item() for g in gradients)))
+            recorder.step()
+    matrix = gradtrace.open_recording(tmp_path / "run").matrix("downstream gradient", "norm")
+    assert matrix.values[:, 0].tolist() == pytest.approx(expected, rel=1e-5)
