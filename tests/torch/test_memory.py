@@ -14,7 +14,7 @@ import gradtrace
 from gradtrace_torch.elements import is_there
 from gradtrace_torch.readings import Reading
 from gradtrace_torch.recording.reductions import histogram, measure
-from gradtrace_torch.recording.together import measure_moves, measure_together
+from gradtrace_torch.recording.together import measure_all, measure_moves, measure_together
 from gradtrace_torch.statistics import Meter
 
 pytestmark = [
@@ -101,6 +101,7 @@ def test_what_cannot_be_read_is_not_computed(name: str, keep: str) -> None:
         assert summary.norm is None
         assert summary.mean is None
     assert measure(tensor) is None
+    assert measure_all([torch.ones(2), tensor])[1] is None
     assert histogram(tensor) is None
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from gradtrace.recording.sample import FIELDS
 from gradtrace_torch.elements import in_order
 
-__all__ = ["Moments", "Table", "moments_of", "moments_of_many", "moments_of_moves"]
+__all__ = ["TYPES", "Moments", "Table", "moments_of", "moments_of_many", "moments_of_moves"]
 
 Moments = list[float]
 """A number for each of `FIELDS`; what saturates is not looked at."""
@@ -30,7 +30,8 @@ Table = npt.NDArray[np.float64]
 
 _WIDTH = len(FIELDS)
 
-_TYPES = {torch.float32: "f32", torch.float64: "f64", torch.bfloat16: "bf16"}
+TYPES = {torch.float32: "f32", torch.float64: "f64", torch.bfloat16: "bf16"}
+"""What the functions for each type end in."""
 
 LIBRARY = Path(__file__).with_name("moments.so")
 
@@ -44,7 +45,7 @@ def _load(name: str, *arguments: Any) -> dict[torch.dtype, Any]:
     except OSError:
         return {}
     functions = {}
-    for dtype, suffix in _TYPES.items():
+    for dtype, suffix in TYPES.items():
         function = getattr(library, f"{name}_{suffix}", None)
         if function is not None:
             function.argtypes = [*arguments, _POINTER]

@@ -131,7 +131,9 @@ class Calls:
         """Take note of a gradient, of which the next one to arrive may be the same tensor."""
         if gradient is None or not self.on:
             return
-        found = self._passes.found()
+        found = self._passes.last
+        if found.task != _current_graph_task_id():
+            found = self._passes.found()
         if is_small(gradient):
             found.later.append((slot, gradient))
         elif self.large or gradient.numel() <= LARGE:

@@ -66,9 +66,10 @@ class Parameter:
 
     def value(self) -> Tensor | None:
         """Return what this process holds of it; None where there is nothing to read."""
-        if torch.nn.parameter.is_lazy(self.tensor) or self.tensor.is_meta:
+        tensor = self.tensor
+        if tensor.is_meta or torch.nn.parameter.is_lazy(tensor):
             return None
-        return local_of(self.tensor)
+        return local_of(tensor)
 
     def unread_gradient(self) -> Tensor | None:
         """Return the gradient; on a device, only one that is not known to be measured already."""

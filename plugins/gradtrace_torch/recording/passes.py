@@ -42,8 +42,9 @@ class Passes:
         self.arrived: list[Tensor] = []
         """Parameters that have received a gradient in the pass that runs."""
         self._on_end = on_end
+        self.last = _NONE
+        """Where what was found last was put."""
         self._open: list[Found] = []
-        self._last = _NONE
 
     def add(self, tensor: Tensor) -> None:
         """Take the pass that runs for one that adds to `.grad`, of `tensor` for example."""
@@ -71,16 +72,15 @@ class Passes:
         """Forget passes that ended without saying so, in an exception."""
         if self._open and _current_graph_task_id() == -1:
             self._open.clear()
-            self._last = _NONE
+            self.last = _NONE
         self.arrived.clear()
 
     def found(self) -> Found:
         """Return where what is found in the pass that runs is put."""
         task = _current_graph_task_id()
-        last = self._last
-        if last.task != task:
-            last = self._last = self._opened(task)
-        return last
+        if self.last.task != task:
+            self.last = self._opened(task)
+        return self.last
 
     def _opened(self, task: int) -> Found:
         for each in self._open:  # a nested pass may have ended, also in an exception
@@ -96,7 +96,7 @@ class Passes:
         if ended not in self._open:
             return
         del self._open[self._open.index(ended) :]
-        self._last = _NONE
+        self.last = _NONE
         if self.arrived or ended.adds:
             ended.arrived += self.arrived
             self.arrived.clear()

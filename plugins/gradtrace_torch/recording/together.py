@@ -12,8 +12,8 @@ from torch import Tensor, float32, strided
 
 from gradtrace.recording.ledger import Page, Row, Table
 from gradtrace.recording.sample import FIELDS
-from gradtrace_torch.elements import fits, is_ordinary, is_there
-from gradtrace_torch.moments import moments_of_many, moments_of_moves
+from gradtrace_torch.elements import fits, is_there
+from gradtrace_torch.moments import TYPES, moments_of_many, moments_of_moves
 from gradtrace_torch.recording.reductions import measure, move_of
 
 __all__ = [
@@ -37,6 +37,8 @@ SMALL = 4096
 
 _BYTES = 8 * SMALL
 """Bytes of memory up to which a tensor is kept: a small view may hold a large one."""
+
+_PLAIN = frozenset({Tensor, torch.nn.Parameter})
 
 _UNKNOWN = (math.nan,) * len(FIELDS)
 
@@ -156,4 +158,15 @@ def _by_type(tensors: Sequence[Tensor]) -> dict[torch.dtype | None, list[int]]:
 
 
 def _lies_whole(tensor: Tensor) -> bool:
-    return is_ordinary(tensor) and tensor.is_contiguous() and (fits(tensor) or is_there(tensor))
+    try:
+        return (
+            type(tensor) in _PLAIN
+            and tensor.is_cpu
+            and tensor.layout is strided
+            and tensor.dtype in TYPES
+            and tensor.is_contiguous()
+            and not (tensor.is_neg() or tensor.is_nested)
+            and ((tensor.data_ptr() != 0 and fits(tensor)) or is_there(tensor))
+        )
+    except RuntimeError:  # what a transform has wrapped has no memory of its own
+        return False
