@@ -63,8 +63,8 @@ def fits(tensor: Tensor) -> bool:
     >>> fits(torch.ones(3)), fits(torch.ones(1).expand(3))
     (True, False)
     """
-    begin = tensor.storage_offset() * tensor.itemsize
-    return 0 < tensor.nbytes <= tensor.untyped_storage().nbytes() - begin
+    end = (tensor.storage_offset() + tensor.numel()) * tensor.itemsize
+    return 0 < end <= tensor.untyped_storage().nbytes()
 
 
 def is_there(tensor: Tensor) -> bool:

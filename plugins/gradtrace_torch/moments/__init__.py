@@ -98,21 +98,22 @@ def moments_of_many(tensors: Sequence[Tensor]) -> tuple[Table, bool] | None:
     return _table(found), read == len(tensors)
 
 
-def moments_of_moves(now: Sequence[Tensor], before: Sequence[Tensor]) -> Table | None:
+def moments_of_moves(now: Sequence[Tensor], before: Sequence[Tensor]) -> tuple[Table, bool] | None:
     """Return the moments of each tensor, each followed by those of what was added to it `before`.
 
-    None of them is freed. Else like `moments_of_many`.
+    Else like `moments_of_many`.
 
-    >>> moments_of_moves([torch.tensor([3.0, 4.0])], [torch.ones(2)])[:, 1]
-    array([7., 5.])
+    >>> table, read = moments_of_moves([torch.tensor([3.0, 4.0])], [torch.ones(2)])
+    >>> table[:, 1], read
+    (array([7., 5.]), True)
     """
     function = _moments_of_moves.get(now[0].dtype) if now else None
     if function is None:
         return None
     arrays = _pointers(now), _pointers(before), _sizes(now)
     found = _room(2 * len(now))
-    function(*map(_address, arrays), len(now), _address(found))
-    return _table(found)
+    read = function(*map(_address, arrays), len(now), _address(found))
+    return _table(found), read == len(now)
 
 
 def _pointers(tensors: Sequence[Tensor]) -> array[int]:

@@ -123,10 +123,12 @@ INLINE void finish(moments *found, size_t size) {
 
 /* The moments of what lies there now, then of what was added to what lay there before. */
 #define DEFINE_MOVES(NAME, REAL, LEAST_SQUARE)                                                     \
-    FOR_EACH_PROCESSOR static void add_move_##NAME(const REAL *now, const REAL *before,            \
-                                                   size_t size, moments *found) {                  \
+    FOR_EACH_PROCESSOR static int add_move_##NAME(const REAL *now, const REAL *before, size_t size,\
+                                                  moments *found) {                                \
         REAL move[BLOCK];                                                                          \
-        found[0] = found[1] = NOTHING;                                                             \
+        int readable = (now && before) || !size;                                                   \
+        found[0] = found[1] = readable ? NOTHING : UNKNOWN;                                        \
+        if (!readable) return 0;                                                                   \
         for (size_t i = 0; i < size; i += BLOCK) {                                                 \
             size_t length = size - i < BLOCK ? size - i : BLOCK;                                   \
             for (size_t j = 0; j < length; j++) move[j] = now[i + j] - before[i + j];              \
@@ -139,12 +141,15 @@ INLINE void finish(moments *found, size_t size) {
             for (size_t i = 0; i < size; i++) add_carefully(&found[1], now[i] - before[i]);        \
         finish(&found[0], size);                                                                   \
         finish(&found[1], size);                                                                   \
+        return 1;                                                                                  \
     }                                                                                              \
                                                                                                    \
-    void moments_of_moves_##NAME(const REAL **now, const REAL **before, const size_t *sizes,       \
-                                 int count, moments *found) {                                      \
+    int moments_of_moves_##NAME(const REAL **now, const REAL **before, const size_t *sizes,        \
+                                int count, moments *found) {                                       \
+        int read = 0;                                                                              \
         for (int k = 0; k < count; k++)                                                            \
-            add_move_##NAME(now[k], before[k], sizes[k], &found[2 * k]);                           \
+            read += add_move_##NAME(now[k], before[k], sizes[k], &found[2 * k]);                   \
+        return read;                                                                               \
     }
 
 DEFINE(f32, float, float, int32_t, 1e-31)

@@ -23,6 +23,8 @@ __all__ = [
     "unwrapped",
 ]
 
+_WHOLE = frozenset({Tensor, nn.Parameter})
+
 _WRAPPERS = ("module", "_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module")
 """Where those who wrap a module hold it; no part of the names of what is inside."""
 
@@ -85,7 +87,7 @@ def _is_replicated(model: nn.Module) -> bool:
 
 def local_of(tensor: Tensor) -> Tensor:
     """Return what this process holds of a tensor."""
-    if type(tensor) in (Tensor, nn.Parameter) or not hasattr(tensor, "to_local"):
+    if type(tensor) in _WHOLE or not hasattr(tensor, "to_local"):
         return tensor
     with torch.no_grad():
         local: Tensor = tensor.to_local()

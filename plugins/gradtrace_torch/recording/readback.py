@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -56,8 +57,8 @@ class PageReading:
 
     def __init__(self, page: Page, layout: Layout) -> None:
         rows = page.all_rows
-        self._slots = [slot for slot, _ in rows]
-        self._rows: list[Any] = [row for _, row in rows]
+        self._slots: list[int] = list(map(itemgetter(0), rows))
+        self._rows: list[Any] = list(map(itemgetter(1), rows))
         self._tables = [table for _, table in page.tables]
         for slots, _ in page.tables:
             self._slots += slots
@@ -75,7 +76,8 @@ class PageReading:
         def await_(holder: Any, key: Any) -> None:
             alike.setdefault((holder[key].device, holder[key].shape), []).append((holder, key))
 
-        for number, row in enumerate(self._rows):
+        kinds = set(map(type, map(itemgetter(_SUMSQ), self._rows)))
+        for number, row in enumerate(self._rows if kinds != {float} else ()):
             if isinstance(row[_SUMSQ], Tensor):
                 self._rows[number] = list(row)
                 for column, cell in enumerate(row):

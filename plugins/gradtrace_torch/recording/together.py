@@ -85,9 +85,10 @@ def measure_all(tensors: Sequence[Tensor]) -> list[Row | None]:
 
 
 def _rows_of(tensors: Sequence[Tensor], dtype: torch.dtype | None) -> list[Row | None]:
-    if dtype is None:
+    found = moments_of_many(tensors) if dtype else None
+    if found is None or not found[1]:
         return [measure(tensor, extremes=True) for tensor in tensors]
-    return list(map(tuple, table_of(tensors).tolist()))
+    return list(map(tuple, found[0].tolist()))
 
 
 def measure_moves(pairs: Sequence[Pair]) -> list[Moved]:
@@ -102,11 +103,12 @@ def measure_moves(pairs: Sequence[Pair]) -> list[Moved]:
 
 
 def _moves_of(pairs: Sequence[Pair], dtype: torch.dtype | None) -> list[Moved]:
-    together = dtype is not None and all(before.is_contiguous() for _, before in pairs)
-    table = moments_of_moves(*zip(*pairs, strict=True)) if together else None
-    if table is None:
+    now, before = zip(*pairs, strict=True)
+    together = dtype and all(map(Tensor.is_contiguous, before))
+    found = moments_of_moves(now, before) if together else None
+    if found is None or not found[1]:
         return [_moved(*pair) for pair in pairs]
-    rows = list(map(tuple, table.tolist()))
+    rows = list(map(tuple, found[0].tolist()))
     return list(zip(rows[::2], rows[1::2], strict=True))
 
 
@@ -151,6 +153,9 @@ def _by_type(tensors: Sequence[Tensor]) -> dict[torch.dtype | None, list[int]]:
 
     Those of the others are under None.
     """
+    types = {tensor.dtype for tensor in tensors}
+    if len(types) == 1 and all(map(_lies_whole, tensors)):
+        return {types.pop(): list(range(len(tensors)))}
     places: dict[torch.dtype | None, list[int]] = {}
     for place, tensor in enumerate(tensors):
         places.setdefault(tensor.dtype if _lies_whole(tensor) else None, []).append(place)
@@ -166,7 +171,7 @@ def _lies_whole(tensor: Tensor) -> bool:
             and tensor.dtype in TYPES
             and tensor.is_contiguous()
             and not (tensor.is_neg() or tensor.is_nested)
-            and ((tensor.data_ptr() != 0 and fits(tensor)) or is_there(tensor))
+            and (fits(tensor) or is_there(tensor))
         )
     except RuntimeError:  # what a transform has wrapped has no memory of its own
         return False
