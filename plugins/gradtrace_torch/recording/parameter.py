@@ -182,4 +182,4 @@ class Parameter:
 
 
 def _are_alike(one: Tensor, other: Tensor) -> bool:
-    return one.shape == other.shape and one.dtype is other.dtype
+    return one.shape == other.shape and one.dtype is other.dtype and one.device == other.device

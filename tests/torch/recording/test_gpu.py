@@ -79,6 +79,26 @@ def test_numbers_are_those_of_the_cpu(tmp_path: Path, poison: bool) -> None:
         np.testing.assert_array_equal(found, expected)
 
 
+@needs_cuda  # on the pretended device, `to` makes other parameters, which nobody steps
+def test_a_model_that_moves_to_the_device_in_between(tmp_path: Path) -> None:
+    updates = []
+    for place in ("cpu", DEVICE):
+        model = network()
+        optimizer = torch.optim.SGD(model.parameters(), lr=1e-2)
+        run = tmp_path / str(place)
+        with gradtrace.record(model, run, optimizer=optimizer, histograms_every=1) as recorder:
+            for number, (x, y) in enumerate(batches()):
+                if number == 2:
+                    model.to(place)
+                there = place if number >= 2 else "cpu"
+                error(model(x.to(there)), y.to(there)).backward()
+                optimizer.step()
+                optimizer.zero_grad()
+                recorder.step()
+        updates.append(gradtrace.open_recording(run).matrix("update", "norm").values)
+    np.testing.assert_allclose(updates[1], updates[0], rtol=1e-7)
+
+
 @pytest.mark.parametrize("histograms", [None, 1])
 @pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.AdamW])
 def test_nothing_in_a_step_waits_for_the_device(
