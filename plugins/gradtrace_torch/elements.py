@@ -10,6 +10,7 @@ from torch import Tensor
 from gradtrace.summary import SMALL
 
 __all__ = [
+    "CLASSES",
     "by_stride",
     "fits",
     "flat",
@@ -36,14 +37,15 @@ _PACKED = {
 }
 """Types that PyTorch stores, and has no numbers for."""
 
-_TYPES = frozenset({Tensor, torch.nn.Parameter})
+CLASSES = frozenset({Tensor, torch.nn.Parameter})
+"""The classes of tensors that are no more than their elements."""
 _WHOLE = frozenset({torch.float32, torch.float64})
 
 
 def is_ordinary(tensor: Tensor) -> bool:
     """Tell whether a tensor is as most are: real, with its elements in the memory of the host."""
     return (
-        type(tensor) in _TYPES
+        type(tensor) in CLASSES
         and tensor.is_cpu
         and tensor.layout is torch.strided
         and tensor.dtype in _PLAIN

@@ -13,20 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from gradtrace.recording.ledger import Table
 from gradtrace.recording.sample import FIELDS
 from gradtrace_torch.elements import in_order
 
-__all__ = ["TYPES", "Moments", "Table", "moments_of", "moments_of_many", "moments_of_moves"]
+__all__ = ["TYPES", "Moments", "moments_of", "moments_of_many", "moments_of_moves"]
 
 Moments = list[float]
 """A number for each of `FIELDS`; what saturates is not looked at."""
-
-Table = npt.NDArray[np.float64]
-"""Moments, a row each."""
 
 _WIDTH = len(FIELDS)
 

@@ -71,6 +71,8 @@ INLINE void finish(moments *found, size_t size) {
    what it is added up, an integer of that size, and the mean square below which too many squares
    may have vanished. The functions return how many tensors there was something to read of. */
 #define DEFINE(NAME, STORED, REAL, INTEGER, LEAST_SQUARE)                                          \
+    static const double least_square_##NAME = LEAST_SQUARE;                                        \
+                                                                                                   \
     INLINE void add_##NAME(moments *found, const STORED *elements, size_t size) {                  \
         REAL sum[LANES] = {0}, squares[LANES] = {0}, lowest[LANES], highest[LANES];                \
         INTEGER zeros[LANES] = {0};                                                                \
@@ -108,7 +110,7 @@ INLINE void finish(moments *found, size_t size) {
         if (!readable) return 0;                                                                   \
         for (size_t i = 0; i < size; i += BLOCK)                                                   \
             add_##NAME(found, elements + i, size - i < BLOCK ? size - i : BLOCK);                  \
-        if (are_doubtful(found, size, LEAST_SQUARE))                                               \
+        if (are_doubtful(found, size, least_square_##NAME))                                        \
             for (size_t i = 0; i < size; i++) add_carefully(found, from_##NAME(elements[i]));      \
         finish(found, size);                                                                       \
         return 1;                                                                                  \
@@ -122,7 +124,7 @@ INLINE void finish(moments *found, size_t size) {
     }
 
 /* The moments of what lies there now, then of what was added to what lay there before. */
-#define DEFINE_MOVES(NAME, REAL, LEAST_SQUARE)                                                     \
+#define DEFINE_MOVES(NAME, REAL)                                                                   \
     FOR_EACH_PROCESSOR static int add_move_##NAME(const REAL *now, const REAL *before, size_t size,\
                                                   moments *found) {                                \
         REAL move[BLOCK];                                                                          \
@@ -135,9 +137,9 @@ INLINE void finish(moments *found, size_t size) {
             add_##NAME(&found[0], now + i, length);                                                \
             add_##NAME(&found[1], move, length);                                                   \
         }                                                                                          \
-        if (are_doubtful(&found[0], size, LEAST_SQUARE))                                           \
+        if (are_doubtful(&found[0], size, least_square_##NAME))                                    \
             for (size_t i = 0; i < size; i++) add_carefully(&found[0], now[i]);                    \
-        if (are_doubtful(&found[1], size, LEAST_SQUARE))                                           \
+        if (are_doubtful(&found[1], size, least_square_##NAME))                                    \
             for (size_t i = 0; i < size; i++) add_carefully(&found[1], now[i] - before[i]);        \
         finish(&found[0], size);                                                                   \
         finish(&found[1], size);                                                                   \
@@ -156,5 +158,5 @@ DEFINE(f32, float, float, int32_t, 1e-31)
 DEFINE(f64, double, double, int64_t, 1e-300)
 DEFINE(bf16, uint16_t, float, int32_t, 1e-31)
 
-DEFINE_MOVES(f32, float, 1e-31)
-DEFINE_MOVES(f64, double, 1e-300)
+DEFINE_MOVES(f32, float)
+DEFINE_MOVES(f64, double)

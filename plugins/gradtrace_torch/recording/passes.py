@@ -76,17 +76,13 @@ class Passes:
         self.arrived.clear()
 
     def found(self) -> Found:
-        """Return where what is found in the pass that runs is put."""
+        """Return where what is found in the pass that runs is put: `last` until another runs."""
         task = _current_graph_task_id()
-        if self.last.task != task:
-            self.last = self._opened(task)
-        return self.last
-
-    def _opened(self, task: int) -> Found:
         for each in self._open:  # a nested pass may have ended, also in an exception
             if each.task == task:
+                self.last = each
                 return each
-        begun = Found(task)
+        begun = self.last = Found(task)
         self._open.append(begun)
         # what is queued while the queue is worked off comes after all that was queued before
         _at_end(lambda: _at_end(lambda: self._end(begun)))

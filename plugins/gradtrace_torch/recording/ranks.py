@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gradtrace_torch.elements import CLASSES
+
 __all__ = [
     "averaged_by",
     "counted",
@@ -22,8 +24,6 @@ __all__ = [
     "spread_of",
     "unwrapped",
 ]
-
-_WHOLE = frozenset({Tensor, nn.Parameter})
 
 _WRAPPERS = ("module", "_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module")
 """Where those who wrap a module hold it; no part of the names of what is inside."""
@@ -87,7 +87,7 @@ def _is_replicated(model: nn.Module) -> bool:
 
 def local_of(tensor: Tensor) -> Tensor:
     """Return what this process holds of a tensor."""
-    if type(tensor) in _WHOLE or not hasattr(tensor, "to_local"):
+    if type(tensor) in CLASSES or not hasattr(tensor, "to_local"):
         return tensor
     with torch.no_grad():
         local: Tensor = tensor.to_local()

@@ -12,7 +12,7 @@ from torch import Tensor, float32, strided
 
 from gradtrace.recording.ledger import Page, Row, Table
 from gradtrace.recording.sample import FIELDS
-from gradtrace_torch.elements import fits, is_there
+from gradtrace_torch.elements import fits, is_ordinary, is_there
 from gradtrace_torch.moments import TYPES, moments_of_many, moments_of_moves
 from gradtrace_torch.recording.reductions import measure, move_of
 
@@ -37,8 +37,6 @@ SMALL = 4096
 
 _BYTES = 8 * SMALL
 """Bytes of memory up to which a tensor is kept: a small view may hold a large one."""
-
-_PLAIN = frozenset({Tensor, torch.nn.Parameter})
 
 _UNKNOWN = (math.nan,) * len(FIELDS)
 
@@ -153,9 +151,6 @@ def _by_type(tensors: Sequence[Tensor]) -> dict[torch.dtype | None, list[int]]:
 
     Those of the others are under None.
     """
-    types = {tensor.dtype for tensor in tensors}
-    if len(types) == 1 and all(map(_lies_whole, tensors)):
-        return {types.pop(): list(range(len(tensors)))}
     places: dict[torch.dtype | None, list[int]] = {}
     for place, tensor in enumerate(tensors):
         places.setdefault(tensor.dtype if _lies_whole(tensor) else None, []).append(place)
@@ -165,12 +160,9 @@ def _by_type(tensors: Sequence[Tensor]) -> dict[torch.dtype | None, list[int]]:
 def _lies_whole(tensor: Tensor) -> bool:
     try:
         return (
-            type(tensor) in _PLAIN
-            and tensor.is_cpu
-            and tensor.layout is strided
-            and tensor.dtype in TYPES
+            tensor.dtype in TYPES
+            and is_ordinary(tensor)
             and tensor.is_contiguous()
-            and not (tensor.is_neg() or tensor.is_nested)
             and (fits(tensor) or is_there(tensor))
         )
     except RuntimeError:  # what a transform has wrapped has no memory of its own
