@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from gradtrace.recording.sample import FIELDS, QUANTITIES, Series
 
-__all__ = ["Layout", "Page", "Plan", "Reading", "Row", "Table", "joined"]
+__all__ = ["Layout", "Page", "Plan", "Reading", "Row", "Table", "joined", "rows_of", "slots_of"]
 
 Row = tuple[Any, ...]
 """One number, or whatever becomes a number when it is read, for each of `FIELDS`."""
 
-Table = npt.NDArray[np.float64]
-"""Rows of numbers, shape (rows, fields)."""
+Table = tuple[bytes, bytes]
+"""Slots, a C int each, with a row of numbers for each: a C double for each of `FIELDS`."""
 
 _ORDER = {quantity: position for position, quantity in enumerate(QUANTITIES)}
 _PLANS = 16
@@ -61,10 +61,9 @@ class Layout:
     def __init__(self) -> None:
         self._slots: dict[Series, int] = {}
         self._by_slot: list[Series] = []
-        self._plans: dict[tuple[int, ...], Plan] = {}
+        self._plans: dict[bytes, Plan] = {}
         self._met: dict[str, int] = {}
         self._series: tuple[Series, ...] | None = None
-        self._positions: npt.NDArray[np.intp] = np.empty(0, np.intp)
 
     def slot(self, series: Series) -> int:
         """Return the slot of a series."""
@@ -98,26 +97,30 @@ class Layout:
                 ),
             )
             self._series = tuple(ordered)
-            self._plans.clear()
-            self._positions = np.empty(len(ordered), np.intp)
-            self._positions[[self._slots[each] for each in ordered]] = np.arange(len(ordered))
         return self._series
 
     def position(self, slot: int, series: tuple[Series, ...]) -> int:
         """Return where in `series`, which were these once, the one in `slot` is."""
         return series.index(self._by_slot[slot])
 
-    def plan(self, slots: list[int]) -> Plan:
-        """Return how rows in these slots become the statistics of all series.
+    def plan(self, slots: npt.NDArray[np.intc], series: tuple[Series, ...]) -> Plan:
+        """Return how rows in these slots become the statistics of `series`, which were these once.
 
         It is the same plan as long as slots and series are.
         """
-        series, key = self.series, tuple(slots)
-        if key not in self._plans:
+        key = slots.tobytes()
+        found = self._plans.get(key)
+        if found is None or found.series is not series:
             if len(self._plans) >= _PLANS:
                 self._plans.clear()
-            self._plans[key] = Plan(slots, series, self._positions)
-        return self._plans[key]
+            found = self._plans[key] = Plan(slots, series, self._positions_in(series))
+        return found
+
+    def _positions_in(self, series: tuple[Series, ...]) -> npt.NDArray[np.intp]:
+        """Return for each slot where in `series` its own is, -1 where it is not."""
+        positions = np.full(len(self._by_slot), -1, np.intp)
+        positions[[self._slots[each] for each in series]] = np.arange(len(series))
+        return positions
 
 
 @dataclass(slots=True)
@@ -126,8 +129,8 @@ class Page:
 
     rows: list[tuple[int, Row]] = field(default_factory=list)
     """Rows of one slot are parts of one tensor, and merged."""
-    tables: list[tuple[list[int], Table]] = field(default_factory=list)
-    """More of them: many slots, with a row of numbers for each."""
+    tables: list[Table] = field(default_factory=list)
+    """More of them, of which all numbers are known."""
     latest: dict[int, Row] = field(default_factory=dict)
     """Rows of which the last one counts."""
     arrived: dict[int, Row] = field(default_factory=dict)
@@ -147,6 +150,13 @@ class Page:
         self.counted |= later.counted
         self.scalars |= later.scalars
 
+    def every_row(self) -> list[tuple[int, Row]]:
+        """Return `rows` and those of the tables."""
+        found = list(self.rows)
+        for slots, numbers in self.tables:
+            found += zip(slots_of(slots).tolist(), rows_of(numbers).tolist(), strict=True)
+        return found
+
     @property
     def all_rows(self) -> list[tuple[int, Row]]:
         """Every row that counts and is in no table."""
@@ -156,6 +166,16 @@ class Page:
     def all_histograms(self) -> dict[int, Any]:
         """Every histogram that counts."""
         return self.counted | self.histograms
+
+
+def slots_of(slots: bytes) -> npt.NDArray[np.intc]:
+    """Return the slots of a table, shape (rows,)."""
+    return np.frombuffer(slots, np.intc)
+
+
+def rows_of(numbers: bytes) -> npt.NDArray[np.float64]:
+    """Return the rows of a table, shape (rows, fields)."""
+    return np.frombuffer(numbers, np.float64).reshape(-1, len(FIELDS))
 
 
 def joined(pages: list[Page]) -> Page:
@@ -172,16 +192,20 @@ class Plan:
     >>> series = (Series("act", "output", "module"), Series("fc", "output", "module"))
     >>> nan = float("nan")
     >>> rows = np.array([[2, nan, 5, -1, 2, 0, 0, nan, 0], [1, nan, 9, 3, 3, 0, 0, nan, 0]])
-    >>> Plan([1, 1], series, np.array([0, 1])).statistics(rows)[1].tolist()  # parts of one tensor
+    >>> parts = Plan(np.array([1, 1]), series, np.array([0, 1]))  # of one tensor
+    >>> parts.statistics(rows)[1].tolist()
     [3.0, nan, 14.0, -1.0, 3.0, 0.0, 0.0, nan, 0.0]
     """
 
     def __init__(
-        self, slots: list[int], series: tuple[Series, ...], positions: npt.NDArray[np.intp]
+        self,
+        slots: npt.NDArray[np.integer[Any]],
+        series: tuple[Series, ...],
+        positions: npt.NDArray[np.intp],
     ) -> None:
-        self._count = len(series)
+        self.series = series
         order = np.argsort(slots, kind="stable")
-        ordered = np.array(slots, dtype=np.intp)[order]
+        ordered = slots[order]
         starts = np.flatnonzero(np.diff(ordered, prepend=-1))
         self._positions = positions[ordered[starts]]
         self._order = order
@@ -189,7 +213,7 @@ class Plan:
 
     def statistics(self, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the statistics of all series, merging rows of the same one."""
-        found = np.full((self._count, len(FIELDS)), math.nan)
+        found = np.full((len(self.series), len(FIELDS)), math.nan)
         rows = rows[self._order]
         if self._starts is None:
             found[self._positions] = rows

@@ -268,7 +268,7 @@ class _Reading:
     def __init__(self, page: Page, layout: Layout) -> None:
         rows = page.all_rows
         self.series = layout.series
-        self._plan = layout.plan([slot for slot, _ in rows])
+        self._plan = layout.plan(np.array([slot for slot, _ in rows], np.intc), self.series)
         self._rows = np.array([row for _, row in rows], dtype=np.float64).reshape(-1, len(FIELDS))
         self._scalars = {name: float(value) for name, value in page.scalars.items()}
         self._histograms = {

@@ -12,7 +12,6 @@ from gradtrace.summary import SMALL
 __all__ = [
     "CLASSES",
     "by_stride",
-    "fits",
     "flat",
     "in_order",
     "is_odd",
@@ -57,16 +56,6 @@ def is_ordinary(tensor: Tensor) -> bool:
 def is_slight(tensor: Tensor) -> bool:
     """Tell whether a small ordinary tensor can be borrowed: it keeps no large memory alive."""
     return type(tensor) is Tensor and 0 < tensor.untyped_storage().nbytes() <= _BORROWED
-
-
-def fits(tensor: Tensor) -> bool:
-    """Tell of a tensor without gaps, more cheaply than `is_there`, whether its memory holds it.
-
-    >>> fits(torch.ones(3)), fits(torch.ones(1).expand(3))
-    (True, False)
-    """
-    end = (tensor.storage_offset() + tensor.numel()) * tensor.itemsize
-    return 0 < end <= tensor.untyped_storage().nbytes()
 
 
 def is_there(tensor: Tensor) -> bool:

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from gradtrace.summary import SMALL, Summary
+from gradtrace_torch.compiled import moments_of
 from gradtrace_torch.elements import (
-    fits,
     flat,
     is_odd,
     is_ordinary,
@@ -26,7 +26,6 @@ from gradtrace_torch.elements import (
     plain,
     stored,
 )
-from gradtrace_torch.moments import moments_of
 from gradtrace_torch.readings import (
     Reading,
     array_of,
@@ -89,7 +88,7 @@ class Meter:
         reading.pointer, reading.version = tensor.data_ptr(), tensor._version
         if like is not None and like.numbers is not None and _same_elements(like, tensor):
             reading.numbers = like.numbers
-        elif (reading.pointer and fits(tensor)) or is_there(tensor):
+        else:
             reading.numbers = _numbers(tensor)
 
     def _measure(self, reading: Reading, tensor: Tensor, like: Reading | None) -> None:
@@ -137,7 +136,10 @@ class Meter:
             reading.numbers = numbers_of(tensor)
             self._remote.append(reading)
             return
-        total, norm, low, high, bad = _numbers(flat(tensor))
+        numbers = _numbers(flat(tensor))
+        if numbers is None:
+            return
+        total, norm, low, high, bad = numbers
         if tensor.numel() < reading.shape.numel():  # the zeros that a sparse tensor leaves out
             low, high = min(low, 0.0), max(high, 0.0)
         reading.numbers = total, norm, low, high, bad
@@ -175,13 +177,18 @@ def _same_elements(like: Reading, tensor: Tensor) -> bool:
     )
 
 
-def _numbers(tensor: Tensor) -> tuple[Any, ...]:
-    """Return sum, norm, minimum, maximum and the number of non-finite elements."""
+def _numbers(tensor: Tensor) -> tuple[Any, ...] | None:
+    """Return sum, norm, minimum, maximum and the number of non-finite elements.
+
+    None where its memory was freed.
+    """
     found = moments_of(tensor)
     if found is not None:
         size, total, squares, low, high, zeros, bad, *_ = found
         if (_LEAST_SQUARES < squares < math.inf or zeros == size) and not bad:
             return total, math.sqrt(squares), low, high, 0
+    if not is_there(tensor):
+        return None
     elements = flat(tensor.detach())
     lowest, highest = torch.aminmax(elements)
     return _sums(elements, lowest.item(), highest.item())

@@ -77,7 +77,10 @@ def test_it_ends_without_a_trace(tmp_path: Path, end: signal.Signals) -> None:
         assert process.stdout is not None
         address = process.stdout.readline().split(" is at ")[1].strip()
         process.send_signal(end)
-        _, complaint = process.communicate(timeout=20)
+        try:
+            _, complaint = process.communicate(timeout=20)
+        finally:
+            process.kill()  # else a failure would wait for it
     assert process.returncode == 0
     assert "Traceback" not in complaint
     port = int(address.rpartition(":")[2])

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import gradtrace
+from gradtrace_torch.compiled import Sheet, moments_of
 from gradtrace_torch.elements import is_there
 from gradtrace_torch.readings import Reading
 from gradtrace_torch.recording.reductions import histogram, measure
-from gradtrace_torch.recording.together import measure_all, measure_moves, measure_together
 from gradtrace_torch.statistics import Meter
 
 pytestmark = [
@@ -101,7 +101,8 @@ def test_what_cannot_be_read_is_not_computed(name: str, keep: str) -> None:
         assert summary.norm is None
         assert summary.mean is None
     assert measure(tensor) is None
-    assert measure_all([torch.ones(2), tensor])[1] is None
+    assert moments_of(tensor) is None
+    assert not Sheet().note(0, tensor)
     assert histogram(tensor) is None
 
 
@@ -109,17 +110,6 @@ def test_memory_that_is_there() -> None:
     x = torch.randn(20, 30)
     views = [x, x.T, x[3:, ::2], x[0], x.expand(2, 20, 30), x.as_strided((5, 5), (1, 1), 7)]
     assert all(map(is_there, [*views, torch.empty(0, 3), torch._efficientzerotensor(9)]))
-
-
-@pytest.mark.parametrize("count", [3, 40])
-def test_small_tensors_freed_before_they_are_measured_together(count: int) -> None:
-    tensors = [torch.full((7,), 2.0) for _ in range(count)]
-    without_memory(tensors[1])
-    [(slots, table)] = measure_together(list(enumerate(tensors))).tables
-    assert slots == list(range(count))
-    assert [slot for slot in slots if math.isnan(table[slot, 0])] == [1]
-    assert table[2, :2].tolist() == [7.0, 14.0]
-    assert measure_moves([(tensors[1], tensors[0])]) == [(None, None)]
 
 
 @pytest.mark.parametrize("keep", ["summary", "small", "all"])

@@ -29,7 +29,6 @@ from gradtrace_torch.recording.ranks import averaged_by, gather, place_in_world,
 from gradtrace_torch.recording.readback import PageReading, as_scalar
 from gradtrace_torch.recording.reductions import rescaled
 from gradtrace_torch.recording.scaling import Scaling
-from gradtrace_torch.recording.together import measure_together
 
 __all__ = ["TorchFollower"]
 
@@ -90,9 +89,9 @@ class TorchFollower:
     def start(self) -> None:
         """Put hooks on modules, optimizers and parameters."""
         self._require_own()
+        self._follow_modules()
         if place_in_world()[1] == 1:
             self._attach()  # a loop may never call the model, but methods of it
-        self._follow_modules()
         if self._optimizers:
             for optimizer in self._optimizers:
                 self._follow(optimizer)
@@ -136,7 +135,7 @@ class TorchFollower:
             self._parameters.stop()
         self._world = averaged_by(self._outermost)
         alone = self._world == 1 and self._calls.followed
-        arrived = self._passes.listener() if alone else self._arrived
+        arrived = self._calls.parameter_arrived if alone else self._arrived
         self._parameters = Parameters(self._named(), self._layout, arrived)
         self._parameters.schedule = self._schedule
         return self._parameters
@@ -150,10 +149,12 @@ class TorchFollower:
 
     def _stepped_by(self, optimizer: Any) -> list[Parameter]:
         """Return what an optimizer steps; parameters and modules may have been replaced."""
-        if not self._params.are_all_of(optimizer):
+        found = self._params.stepped_by(optimizer)
+        if found is None:
             self._params.follow(self._named())
             self._follow_modules()
-        return self._params.of(optimizer)
+            found = self._params.stepped_by(optimizer)
+        return found or []
 
     @property
     def _params(self) -> Parameters:
@@ -178,14 +179,12 @@ class TorchFollower:
         self._calls.rest()
         if not self._schedule.measured:
             return
-        with torch._C.DisableTorchFunction(), torch.no_grad():
+        with torch._C.DisableTorchFunction():
             self._moments.working()
             self._scaling.search()
             unscale = self._unscale = self._reciprocal()
             factor = (1.0 if unscale is None else unscale) / self._world
-            page = measure_together([*found.later, *self._calls.waiting()])
-            page.rows += found.rows
-            self._calls.page.join(rescaled(page, factor, but=self._calls.outputs))
+            self._calls.page.join(rescaled(found.page(), factor))
             self._params.measure_gradients(found.arrived, unscale, alone=self._world == 1)
 
     def _before_step(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -198,7 +197,7 @@ class TorchFollower:
         self._stepping, self._stepped = (optimizer, call), stepped
         if not self._schedule.measured:
             return
-        with torch._C.DisableTorchFunction(), torch.no_grad():
+        with torch._C.DisableTorchFunction():
             closure = has_closure(args, kwargs)
             if not closure:
                 self._moments.working()
@@ -224,7 +223,7 @@ class TorchFollower:
         factor = (1.0 if self._unscale is None else self._unscale) / (
             1.0 if before is None else before
         )
-        self._calls.page = rescaled(self._calls.page, factor, but=self._calls.outputs)
+        self._calls.page = rescaled(self._calls.page, factor, but=self._calls.output_slots)
         self._params.rescale(factor)
 
     def _after_step(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -232,7 +231,7 @@ class TorchFollower:
             return
         self._stepping = (None, None)
         if self._schedule.measured:
-            with torch._C.DisableTorchFunction(), torch.no_grad():
+            with torch._C.DisableTorchFunction():
                 self._params.after_step(self._stepped, gradients=has_closure(args, kwargs))
         self._calls.expectant = True
         self._moments.optimized(optimizer)
@@ -242,7 +241,7 @@ class TorchFollower:
         self._pages.append(self._turn())
 
     def _turn(self) -> Page:
-        with torch._C.DisableTorchFunction(), torch.no_grad():
+        with torch._C.DisableTorchFunction():
             page = self._calls.turn()
             page.join(self._params.turn())
         page.scalars, self._scalars = self._scalars, {}

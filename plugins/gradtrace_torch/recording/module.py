@@ -10,14 +10,15 @@ import torch
 from torch import Tensor, is_grad_enabled, nn
 from torch._C import DisableTorchFunction, _current_graph_task_id
 from torch._C._functorch import peek_interpreter_stack
-from torch.compiler import is_compiling
+from torch.compiler import is_compiling, is_dynamo_compiling
 
 from gradtrace.recording.observer import ENDS, LARGE
 from gradtrace.recording.sample import Series
 from gradtrace_torch.arguments import tensors_in
+from gradtrace_torch.compiled import QuickModule
 from gradtrace_torch.edges import edge_of, node_of
-from gradtrace_torch.recording.together import SMALL
-from gradtrace_torch.recording.uses import Share, Way, uses_of
+from gradtrace_torch.recording.reductions import unsaturated
+from gradtrace_torch.recording.uses import Edge, Share, Way, uses_of
 
 if TYPE_CHECKING:
     from gradtrace_torch.recording.calls import Calls
@@ -25,28 +26,18 @@ if TYPE_CHECKING:
 __all__ = ["Module"]
 
 
-class Module:
+class Module(QuickModule):
     """One module, with what its hooks need to know."""
 
     def __init__(self, calls: Calls, module: nn.Module, name: str) -> None:
         builtin = type(module).__module__.startswith("torch.nn.modules.")
         op = _op_of(type(module).__name__) if builtin else None
-        self.is_plain = builtin and not list(module.children())
-        """Whether it reads nothing but its arguments and parameters."""
+        plain = builtin and not list(module.children())
         self.ends = ENDS.get(op or "")
-        self.waits: bool | None = None if self.ends is None else False
-        """Whether small outputs can wait to be measured; None until it is known.
-
-        Not those that are overwritten later in the step, nor those that saturate.
-        """
-        self.output_slot = self._upstream_slot = self._downstream_slot = -1
+        super().__init__(calls, *unsaturated(self.ends), plain=plain)
         self._calls = calls
         self._name = name
         self._series = lambda quantity: Series(name, quantity, "module", op, name, "parts")
-        self._way: Way | None = None
-        """How the gradient of the last call went, if that of the next may go so."""
-        self._hooks: tuple[Any, Any, Any] = (None, None, None)
-        """What to call there at the core, at the first node and at the last."""
 
     def enter(self, module: nn.Module, arguments: tuple[Any, ...]) -> None:
         """Remember how many autograd nodes there are before the call."""
@@ -57,25 +48,29 @@ class Module:
         self, module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any
     ) -> None:
         """Measure the output, and have the gradients measured as they come."""
+        if is_dynamo_compiling():
+            return
+        if keywords or not self.follow(arguments, output):
+            with DisableTorchFunction():
+                self._leave(arguments, keywords, output)
+
+    def _leave(self, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
         calls = self._calls
         if not calls.on or is_compiling():
             return
-        with DisableTorchFunction():
-            since = 0 if self.is_plain else self._began()
-            if not is_grad_enabled() or peek_interpreter_stack() is not None:
-                return  # inside of a transform, such as vmap, there are no elements to read
-            if calls.expectant and _current_graph_task_id() == -1:
-                calls.begin()
-            outputs = [output] if type(output) is Tensor else _tensors(output)
-            if not calls.large and any(map(_is_large, outputs)):
-                return
-            if self.output_slot < 0:
-                slots = calls.slots(self._name, self._series)
-                self.output_slot, self._upstream_slot, self._downstream_slot = slots
-            for tensor in outputs:
-                calls.put(self, tensor)
-            if not self._knows_the_way(arguments, keywords, output):
-                self._look_for_it(arguments, keywords, outputs, since)
+        since = 0 if self.is_plain else self._began()
+        if not is_grad_enabled() or peek_interpreter_stack() is not None:
+            return  # inside of a transform, such as vmap, there are no elements to read
+        if calls.expectant and _current_graph_task_id() == -1:
+            calls.begin()
+        outputs = [output] if type(output) is Tensor else _tensors(output)
+        if not calls.large and any(map(_is_large, outputs)):
+            return
+        if self.output_slot < 0:
+            self.take_slots(*calls.slots(self._name, self._series))
+        for tensor in outputs:
+            calls.put(self, tensor)
+        self._look_for_it(arguments, keywords, outputs, since)
 
     def _began(self) -> int:
         while self._calls.since:
@@ -84,56 +79,11 @@ class Module:
                 return number
         return 0
 
-    def _knows_the_way(self, arguments: Any, keywords: Any, output: Any) -> bool:
-        """Put hooks where they were needed last time, if that is where they are needed."""
-        way = self._way
-        if way is None or keywords or len(arguments) != 1:
-            return False
-        given = arguments[0]
-        if type(output) is not Tensor or type(given) is not Tensor or given is output:
-            return False
-        try:
-            node: Any = output.grad_fn
-            ends = way.ends(node, (given.grad_fn, given.output_nr))
-        except RuntimeError:  # see `node_of`
-            return False
-        if ends is None or output.output_nr:
-            return False
-        core, user = ends
-        through, came, went = self._hooks
-        if way.core_slot >= 0 and (user is node or output.numel() <= SMALL):
-            core.register_hook(through)
-        else:
-            node.register_prehook(came)
-            user.register_hook(went)
-        return True
-
-    def _remember(self, way: Way | None) -> None:
-        """Suppose a way for the next call. Its hooks are its own: those of another still wait."""
-        self._way = way
-        if way is None:
-            return
-        arrived = self._calls.arrived
-        upstream_slot, downstream_slot = self._upstream_slot, self._downstream_slot
-        last, core = way.slot, way.core_slot
-
-        def through(downstream: tuple[Any, ...], upstream: tuple[Any, ...]) -> None:
-            arrived(upstream_slot, upstream[0])
-            arrived(downstream_slot, downstream[core])
-
-        def came(upstream: tuple[Any, ...]) -> None:
-            arrived(upstream_slot, upstream[0])
-
-        def went(downstream: tuple[Any, ...], upstream: tuple[Any, ...]) -> None:
-            arrived(downstream_slot, downstream[last])
-
-        self._hooks = through, came, went
-
     def _look_for_it(
         self, arguments: Any, keywords: Any, outputs: list[Tensor], since: int
     ) -> None:
         """Find where the gradients of the call come and go, and put hooks there."""
-        results: list[Any] = [(t.grad_fn, t.output_nr) for t in outputs if node_of(t) is not None]
+        results: list[Edge] = [(t.grad_fn, t.output_nr) for t in outputs if node_of(t) is not None]
         if not results:
             return
         inputs = _tensors(arguments) + (_tensors(keywords) if keywords else [])
@@ -151,16 +101,16 @@ class Module:
             node.register_prehook(self._arrival(number, through=through))
         if self.is_plain and len(uses) == len(results) == 1:
             (edge, places), (node, number) = next(iter(uses.items())), results[0]
-            self._remember(Way.between(edge, node) if len(places) == 1 and not number else None)
+            self.suppose(Way.between(edge, node) if len(places) == 1 and not number else None)
 
     def _passed(self, gradient: Tensor | None) -> None:
-        self._calls.arrived(self._downstream_slot, gradient)
+        self._calls.arrived(self.downstream_slot, gradient)
 
     def _arrival(self, number: int, *, through: bool) -> Callable[[tuple[Any, ...]], None]:
         def hook(gradients: tuple[Any, ...]) -> None:
-            self._calls.arrived(self._upstream_slot, gradients[number])
+            self._calls.arrived(self.upstream_slot, gradients[number])
             if through:  # the module returned what it was given
-                self._calls.arrived(self._downstream_slot, gradients[number])
+                self._calls.arrived(self.downstream_slot, gradients[number])
 
         return hook
 

@@ -10,12 +10,17 @@ from torch import Tensor
 from gradtrace.recording.ledger import Layout, Page, Row
 from gradtrace.recording.observer import LARGE, Schedule
 from gradtrace.recording.sample import Series
+from gradtrace_torch.compiled import QuickParameter
 from gradtrace_torch.recording.ranks import local_of, spread_of
-from gradtrace_torch.recording.reductions import histogram, move_of, scaled
-from gradtrace_torch.recording.together import Pair
+from gradtrace_torch.recording.reductions import histogram, measure, move_of, scaled
 
 __all__ = ["Parameter"]
 
+Pair = tuple[Tensor, Tensor]
+"""What a tensor is now, and what it was before."""
+
+
+_QUANTITIES = ("value", "gradient", "unclipped gradient", "update")
 
 _SUMS = slice(1, 3)
 """The columns of a row that tell one gradient from another; those not computed are NaN."""
@@ -39,17 +44,14 @@ class _Measured(NamedTuple):
         return row is None or self.raw is None or row[_SUMS] == self.raw[_SUMS]
 
 
-class Parameter:
-    """One parameter."""
+class Parameter(QuickParameter):
+    """One parameter; what is written here is done where it cannot be done quickly."""
 
     def __init__(self, name: str, tensor: Tensor, layout: Layout) -> None:
-        self.tensor = tensor
         self._name = name
         self._spread = spread_of(tensor)
-        self.slots = {
-            quantity: layout.slot(self.series(quantity))
-            for quantity in ("value", "gradient", "unclipped gradient", "update")
-        }
+        self.slots = {quantity: layout.slot(self.series(quantity)) for quantity in _QUANTITIES}
+        super().__init__(tensor, list(self.slots.values()))
         self._gradient: _Measured | None = None
         self._arrived: Row | None = None
         """The gradient as it was accumulated, until an optimizer takes it."""
@@ -63,6 +65,13 @@ class Parameter:
         """Return the series of one of its quantities."""
         scope = self._name.rpartition(".")[0]
         return Series(self._name, quantity, "parameter", None, scope, self._spread)
+
+    def surrender(self, page: Page) -> None:
+        """Do here what is still to be done in this step, and keep what was done quickly."""
+        if not self.odd:
+            rows, taken, accumulated = self.give_up()
+            (page.latest if taken else page.arrived).update(rows)
+            self._arrived = accumulated or self._arrived
 
     def value(self) -> Tensor | None:
         """Return what this process holds of it; None where there is nothing to read."""
@@ -144,37 +153,39 @@ class Parameter:
         self._copy = room
         return room, value
 
-    def moved(self) -> Pair | None:
-        """Return the value now and the one before; None where they cannot be compared."""
+    def note_move(self, page: Page, schedule: Schedule) -> None:
+        """Note the value, and by how much it has moved where that can be told."""
         copy, self._copy, self._arrived = self._copy, None, None
         value = self.value()
         if copy is None or value is None or not _are_alike(value, copy):
             self._value = None  # it may have been written to through `.data`, unnoticed
-            return None
-        return value, copy
+            self.note_value(page, schedule)
+        else:
+            self._read_value(page, value, schedule)
+            self._note(page, "update", move_of(value, copy), schedule)
 
-    def note_move(self, page: Page, row: Row | None, schedule: Schedule, pair: Pair) -> None:
-        """Note by how much the value has moved."""
-        if row is not None:
-            page.latest[self.slots["update"]] = row
-        if schedule.histograms:
-            page.histograms[self.slots["update"]] = histogram(move_of(*pair))
-
-    def knows(self, value: Tensor, schedule: Schedule) -> bool:
-        """Tell whether the value was measured before: a large one that nobody wrote to since."""
+    def note_value(self, page: Page, schedule: Schedule) -> None:
+        """Note the value; a large one that nobody wrote to since is not measured again."""
+        value = self.value()
+        if value is None:
+            return
         known = self._value
-        return known is not None and known[0] == value._version and not self._moves(value, schedule)
+        if known is None or known[0] != value._version or self._moves(value, schedule):
+            self._read_value(page, value, schedule)
+        else:
+            page.latest[self.slots["value"]] = known[1]
 
-    def learn_value(self, value: Tensor, row: Row | None) -> None:
-        """Take what was measured of the value."""
+    def _read_value(self, page: Page, value: Tensor, schedule: Schedule) -> None:
+        row = self._note(page, "value", value, schedule)
         self._value = None if row is None else (value._version, row)
 
-    def note_value(self, page: Page, value: Tensor, schedule: Schedule) -> None:
-        """Note the value as it is known."""
-        if self._value is not None:
-            page.latest[self.slots["value"]] = self._value[1]
+    def _note(self, page: Page, quantity: str, tensor: Tensor, schedule: Schedule) -> Row | None:
+        row = measure(tensor, extremes=True)
+        if row is not None:
+            page.latest[self.slots[quantity]] = row
             if schedule.histograms:
-                page.histograms[self.slots["value"]] = histogram(value)
+                page.histograms[self.slots[quantity]] = histogram(tensor)
+        return row
 
     def forget_gradient(self) -> None:
         """Let go of the gradient, as a step ends."""

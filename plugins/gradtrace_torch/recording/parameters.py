@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from operator import is_
 from typing import Any
 
 import torch
@@ -11,10 +12,18 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from gradtrace.recording.ledger import Layout, Page
 from gradtrace.recording.observer import Schedule
+from gradtrace_torch.compiled import (
+    Sheet,
+    accumulate_gradients,
+    copy_values,
+    measure_moves,
+    measure_values,
+    take_gradients,
+    turn,
+)
 from gradtrace_torch.recording.parameter import Parameter
 from gradtrace_torch.recording.ranks import counted
 from gradtrace_torch.recording.reductions import measure
-from gradtrace_torch.recording.together import measure_all, measure_moves
 
 __all__ = ["Parameters"]
 
@@ -39,6 +48,11 @@ class Parameters:
         self._tensors: dict[int, nn.Parameter] = {}
         self._by_tensor: dict[int, Parameter] = {}
         self._handles: dict[int, Any] = {}
+        self._unheard: dict[int, nn.Parameter] = {}
+        """Those that have no hook, for they can have no gradient."""
+        self._sheet = Sheet()
+        self._stepped: dict[int, tuple[list[Tensor], list[Parameter]]] = {}
+        """What each optimizer stepped last: its tensors, and those of them that are followed."""
         self._foreign = WeakIdKeyDictionary()
         """Tensors of optimizers that were no parameters of the model when it was asked."""
         self.follow(named)
@@ -55,65 +69,78 @@ class Parameters:
         self._tensors = {id(each): each for each in tensors.values()}
         for gone in self._handles.keys() - self._tensors.keys():
             self._handles.pop(gone).remove()
+        self._unheard = {k: t for k, t in self._tensors.items() if k not in self._handles}
+        self._stepped.clear()
         self.listen()
 
     def listen(self) -> None:
         """Put a hook on each parameter that can have a gradient, also if it is thawed later."""
-        for key, tensor in self._tensors.items():
-            if tensor.requires_grad and key not in self._handles and tensor.is_leaf:
+        for key, tensor in list(self._unheard.items()):
+            if tensor.requires_grad and tensor.is_leaf:
                 hook = tensor.register_post_accumulate_grad_hook(self._arrived)
                 self._handles[key] = hook
+                del self._unheard[key]
 
-    def of(self, optimizer: Any) -> list[Parameter]:
-        """Return those that `optimizer` steps."""
-        found = (self._by_tensor.get(id(tensor)) for tensor in _tensors_of(optimizer))
-        return [each for each in found if each is not None]
+    def stepped_by(self, optimizer: Any) -> list[Parameter] | None:
+        """Return those that `optimizer` steps; None where it steps what is not known.
 
-    def are_all_of(self, optimizer: Any) -> bool:
-        """Tell whether all that `optimizer` steps is known; what is not is asked for once."""
-        unknown = [
-            tensor
-            for tensor in _tensors_of(optimizer)
-            if id(tensor) not in self._tensors and tensor not in self._foreign
-        ]
+        What is not known is asked for once.
+        """
+        tensors = [tensor for group in optimizer.param_groups for tensor in group["params"]]
+        before, found = self._stepped.get(id(optimizer), ([], []))
+        if len(before) == len(tensors) and all(map(is_, before, tensors)):
+            return found
+        unknown = [t for t in tensors if id(t) not in self._tensors and t not in self._foreign]
         if unknown:
             self._foreign.update(dict.fromkeys(unknown))
-        return not unknown
+            return None
+        found = [self._by_tensor[id(t)] for t in tensors if id(t) in self._by_tensor]
+        self._stepped[id(optimizer)] = tensors, found
+        return found
 
     def measure_gradients(
-        self, arrived: Collection[Tensor], unscale: Any, *, alone: bool = True
+        self, arrived: Iterable[Tensor], unscale: Any, *, alone: bool = True
     ) -> None:
         """Measure the gradients that a backward pass has left, times `unscale`.
 
-        Those that have `arrived` at their parameters. What no hook tells of, on a parameter that
-        was thawed in this step or had its gradient from another process, shows where it changed.
+        Those of other parameters than those of which they `arrived` are asked for too where
+        somebody else than the pass may write them: other processes, unless this is `alone`.
         """
-        came = {id(tensor) for tensor in arrived}
-        asked = [
-            each
-            for each in self.all
-            if id(each.tensor) in came or not alone or id(each.tensor) not in self._handles
-        ]
-        new = self._read_gradients(asked, unscale)
-        for each in asked:
-            if each in new or id(each.tensor) in came:
+        by_tensor = self._by_tensor
+        came = [by_tensor[key] for key in dict.fromkeys(map(id, arrived)) if key in by_tensor]
+        others = [by_tensor[key] for key in self._unheard if key in by_tensor]
+        if not alone:
+            met = set(came)
+            others = [each for each in self.all if each not in met]
+        quick = unscale is None and not self.schedule.histograms
+        for some, new_only in ((came, False), (others, True)):
+            left = accumulate_gradients(some, arrived=not new_only) if quick else some
+            if left:
+                self._accumulate(left, unscale, new_only=new_only)
+
+    @torch.no_grad()
+    def _accumulate(self, some: list[Parameter], unscale: Any, *, new_only: bool) -> None:
+        new = self._read_gradients(some, unscale)
+        for each in some:
+            if each in new or not new_only:
                 each.gradient_arrived(self.page, unscale, self.schedule, new=each in new)
 
     def _read_gradients(self, asked: list[Parameter], unscale: Any) -> set[Parameter]:
         """Measure gradients, and return those of which they are not what was measured before."""
-        unread = [
-            (each, gradient) for each in asked if (gradient := each.unread_gradient()) is not None
-        ]
-        rows = measure_all([gradient for _, gradient in unread])
-        return {
-            each
-            for (each, gradient), row in zip(unread, rows, strict=True)
-            if each.learn_gradient(gradient, row, unscale)
-        }
+        new: set[Parameter] = set()
+        for each in asked:
+            each.surrender(self.page)
+            gradient = each.unread_gradient()
+            if gradient is not None:
+                row = measure(gradient, extremes=True)
+                if each.learn_gradient(gradient, row, unscale):
+                    new.add(each)
+        return new
 
     def rescale(self, factor: Any) -> None:
         """Multiply by `factor` the gradients that were measured in this step."""
         for each in self.all:
+            each.surrender(self.page)
             each.rescale(self.page, factor)
 
     def measure_local(self, tensor: Tensor, layout: Layout) -> None:
@@ -128,14 +155,34 @@ class Parameters:
         """Measure the gradients that an optimizer takes, then copy what it is about to change."""
         if gradients:
             self._take_gradients(stepped, unscale)
-        copies = [pair for each in stepped if (pair := each.before(self.schedule)) is not None]
+        left = stepped
+        if not self.schedule.histograms:
+            left = copy_values(stepped, large=self.schedule.large)
+        if left:
+            self._copy(left)
+
+    @torch.no_grad()
+    def _copy(self, some: list[Parameter]) -> None:
+        copies = []
+        for each in some:
+            each.surrender(self.page)
+            pair = each.before(self.schedule)
+            if pair is not None:
+                copies.append(pair)
         if copies:
             rooms, values = zip(*copies, strict=True)
             torch._foreach_copy_(rooms, values)
 
     def _take_gradients(self, stepped: list[Parameter], unscale: Any) -> None:
-        new = self._read_gradients(stepped, unscale)
-        for each in stepped:
+        quick = unscale is None and not self.schedule.histograms
+        left = take_gradients(stepped) if quick else stepped
+        if left:
+            self._take(left, unscale)
+
+    @torch.no_grad()
+    def _take(self, some: list[Parameter], unscale: Any) -> None:
+        new = self._read_gradients(some, unscale)
+        for each in some:
             each.gradient_taken(self.page, unscale, self.schedule, new=each in new)
 
     def after_step(self, stepped: list[Parameter], *, gradients: bool) -> None:
@@ -145,33 +192,37 @@ class Parameters:
         """
         if gradients:
             self._take_gradients(stepped, None)
-        moved = {each: pair for each in stepped if (pair := each.moved()) is not None}
-        rows = measure_moves(list(moved.values()))
-        for (each, pair), (value, move) in zip(moved.items(), rows, strict=True):
-            each.learn_value(pair[0], value)
-            each.note_value(self.page, pair[0], self.schedule)
-            each.note_move(self.page, move, self.schedule, pair)
-        if len(moved) < len(stepped):
-            self._measure_values([each for each in stepped if each not in moved])
+        left = measure_moves(stepped, large=self.schedule.large)
+        if left:
+            self._measure_moves(left)
 
+    @torch.no_grad()
+    def _measure_moves(self, some: list[Parameter]) -> None:
+        for each in some:
+            each.surrender(self.page)
+            each.note_move(self.page, self.schedule)
+
+    @torch.no_grad()
     def _measure_values(self, some: list[Parameter]) -> None:
-        values = [(each, value) for each in some if (value := each.value()) is not None]
-        unread = [pair for pair in values if not pair[0].knows(pair[1], self.schedule)]
-        rows = measure_all([value for _, value in unread])
-        for (each, value), row in zip(unread, rows, strict=True):
-            each.learn_value(value, row)
-        for each, value in values:
-            each.note_value(self.page, value, self.schedule)
+        latest = self.page.latest
+        for each in some:
+            each.surrender(self.page)
+            each.forget_gradient()
+            if each.slots["value"] not in latest:
+                each.note_value(self.page, self.schedule)
 
     def turn(self) -> Page:
         """Measure what no optimizer has touched, and return the page that was written."""
         if self.schedule.measured:
-            latest = self.page.latest
-            self._measure_values([e for e in self.all if e.slots["value"] not in latest])
-            for each in self.all:
-                each.forget_gradient()
+            left = self.all
+            if not self.schedule.histograms:
+                left = measure_values(self.all, large=self.schedule.large)
+            if left:
+                self._measure_values(left)
         self.listen()
+        turn(self.all, self._sheet)
         page, self.page = self.page, Page()
+        page.tables.append(self._sheet.turn())
         return page
 
     def stop(self) -> None:
@@ -179,7 +230,3 @@ class Parameters:
         for handle in self._handles.values():
             handle.remove()
         self._handles.clear()
-
-
-def _tensors_of(optimizer: Any) -> Iterator[Tensor]:
-    return (tensor for group in optimizer.param_groups for tensor in group["params"])

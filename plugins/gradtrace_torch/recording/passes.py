@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 from torch._C import _current_graph_task_id
 from torch.autograd import Variable
 
-from gradtrace.recording.ledger import Row
+from gradtrace.recording.ledger import Page, Row
+from gradtrace_torch.compiled import Sheet
 
 __all__ = ["Found", "Passes"]
 
@@ -19,16 +19,16 @@ class Found:
 
     def __init__(self, task: int) -> None:
         self.task = task
+        self.sheet = Sheet()
         self.rows: list[tuple[int, Row]] = []
-        self.later: list[tuple[int, Tensor]] = []
-        """Small gradients that are still to be measured."""
+        """What is not on the sheet."""
         self.adds = False
         self.arrived: list[Tensor] = []
         """Parameters that received a gradient in it, and in no pass inside of it."""
 
-
-_NONE = Found(-2)
-"""Stands for no pass at all."""
+    def page(self) -> Page:
+        """Return what was found."""
+        return Page(rows=self.rows, tables=[self.sheet.turn()])
 
 
 class Passes:
@@ -42,8 +42,6 @@ class Passes:
         self.arrived: list[Tensor] = []
         """Parameters that have received a gradient in the pass that runs."""
         self._on_end = on_end
-        self.last = _NONE
-        """Where what was found last was put."""
         self._open: list[Found] = []
 
     def add(self, tensor: Tensor) -> None:
@@ -56,33 +54,19 @@ class Passes:
             self.arrived.append(tensor)
             self.found()
 
-    def listener(self) -> Callable[[Tensor], None]:
-        """Return what `add` is to a parameter's hook: in a pass that has begun, next to nothing."""
-        begun, append, add = self._open, self.arrived.append, self.add
-
-        def arrived(tensor: Tensor) -> None:
-            if begun:
-                append(tensor)
-            elif not torch.compiler.is_compiling():
-                add(tensor)
-
-        return arrived
-
     def forget(self) -> None:
         """Forget passes that ended without saying so, in an exception."""
         if self._open and _current_graph_task_id() == -1:
             self._open.clear()
-            self.last = _NONE
         self.arrived.clear()
 
     def found(self) -> Found:
-        """Return where what is found in the pass that runs is put: `last` until another runs."""
+        """Return where what is found in the pass that runs is put."""
         task = _current_graph_task_id()
         for each in self._open:  # a nested pass may have ended, also in an exception
             if each.task == task:
-                self.last = each
                 return each
-        begun = self.last = Found(task)
+        begun = Found(task)
         self._open.append(begun)
         # what is queued while the queue is worked off comes after all that was queued before
         _at_end(lambda: _at_end(lambda: self._end(begun)))
@@ -92,7 +76,6 @@ class Passes:
         if ended not in self._open:
             return
         del self._open[self._open.index(ended) :]
-        self.last = _NONE
         if self.arrived or ended.adds:
             ended.arrived += self.arrived
             self.arrived.clear()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -12,14 +11,13 @@ import torch
 from torch import Tensor
 
 from gradtrace.errors import OptionError
-from gradtrace.recording.ledger import Layout, Page
+from gradtrace.recording.ledger import Layout, Page, rows_of, slots_of
 from gradtrace.recording.sample import FIELDS, Series
 from gradtrace_torch.recording.reductions import Histogram, binned
 from gradtrace_torch.remote import is_accelerated, precise
 
 __all__ = ["PageReading", "Transfer", "as_scalar"]
 
-_WIDTH = len(FIELDS)
 _SUMSQ, _LEAST, _LARGEST = (FIELDS.index(name) for name in ("sumsq", "min", "max"))
 
 Place = tuple[Any, Any]
@@ -53,21 +51,23 @@ class Transfer:
 
 
 class PageReading:
-    """A page as it is read."""
+    """A page as it is read: not in the step, but with those of the next steps."""
 
     def __init__(self, page: Page, layout: Layout) -> None:
-        rows = page.all_rows
-        self._slots: list[int] = list(map(itemgetter(0), rows))
-        self._rows: list[Any] = list(map(itemgetter(1), rows))
-        self._tables = [table for _, table in page.tables]
-        for slots, _ in page.tables:
-            self._slots += slots
-        self._scalars = page.scalars
-        self._histograms = page.all_histograms
-        self._layout = layout
-        self._plan = layout.plan(self._slots)
         self.series: tuple[Series, ...] = layout.series
-        self._transfers = list(self._send())
+        self._layout = layout
+        self._page = page
+        self._slots: list[int] = []
+        self._rows: list[Any] = []
+        for slot, row in page.all_rows:
+            self._slots.append(slot)
+            self._rows.append(row)
+        self._histograms = page.all_histograms
+        self._transfers = list(self._send()) if self._may_be_afar() else []
+
+    def _may_be_afar(self) -> bool:
+        numbers = (*self._page.scalars.values(), *self._histograms.values())
+        return bool(self._rows) or any(isinstance(each, Tensor) for each in numbers)
 
     def _send(self) -> Iterator[tuple[list[Place], Transfer]]:
         """Begin to copy what is on a device, all that is on one and of one shape together."""
@@ -76,14 +76,13 @@ class PageReading:
         def await_(holder: Any, key: Any) -> None:
             alike.setdefault((holder[key].device, holder[key].shape), []).append((holder, key))
 
-        kinds = set(map(type, map(itemgetter(_SUMSQ), self._rows)))
-        for number, row in enumerate(self._rows if kinds != {float} else ()):
+        for number, row in enumerate(self._rows):
             if isinstance(row[_SUMSQ], Tensor):
                 self._rows[number] = list(row)
                 for column, cell in enumerate(row):
                     if isinstance(cell, Tensor):
                         await_(self._rows[number], column)
-        for holder in (self._scalars, self._histograms):
+        for holder in (self._page.scalars, self._histograms):
             for key, number in holder.items():
                 if isinstance(number, Tensor):
                     await_(holder, key)
@@ -101,16 +100,25 @@ class PageReading:
         for places, transfer in self._transfers:
             for (holder, key), number in zip(places, transfer.numbers(), strict=True):
                 holder[key] = number
-        rows = np.array(self._rows, dtype=np.float64).reshape(-1, _WIDTH)
-        rows = np.concatenate([rows, *self._tables])
+        slots, rows = self._table()
         rows[rows[:, _LEAST] > rows[:, _LARGEST], _LEAST : _LARGEST + 1] = np.nan  # none is finite
-        scalars = {name: float(scalar) for name, scalar in self._scalars.items()}
+        scalars = {name: float(scalar) for name, scalar in self._page.scalars.items()}
         histograms = {
             self._layout.position(slot, self.series): _in_bins(counts)
             for slot, counts in self._histograms.items()
             if counts is not None
         }
-        return scalars, self._plan.statistics(rows), histograms
+        return scalars, self._layout.plan(slots, self.series).statistics(rows), histograms
+
+    def _table(self) -> tuple[npt.NDArray[np.intc], npt.NDArray[np.float64]]:
+        """Return the slots of all rows, and the rows."""
+        tables = self._page.tables
+        slots = slots_of(b"".join([slots for slots, _ in tables]))
+        rows = rows_of(b"".join([numbers for _, numbers in tables]))
+        if not self._slots:
+            return slots, rows.copy()
+        more = np.array(self._rows, dtype=np.float64)
+        return np.concatenate([slots, np.array(self._slots, np.intc)]), np.concatenate([rows, more])
 
 
 def _in_bins(counts: npt.NDArray[Any]) -> Histogram:

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from gradtrace.recording.ledger import Page, Row
 from gradtrace.recording.observer import NEAR
-from gradtrace.recording.sample import BINS, EDGES, FIELDS
+from gradtrace.recording.sample import BINS, EDGES
+from gradtrace_torch.compiled import moments_of
 from gradtrace_torch.elements import (
     flat,
     is_odd,
@@ -27,7 +28,6 @@ from gradtrace_torch.elements import (
     plain,
     stored,
 )
-from gradtrace_torch.moments import moments_of
 from gradtrace_torch.recording.afar import exponents_of, row_afar
 
 __all__ = [
@@ -39,11 +39,10 @@ __all__ = [
     "move_of",
     "rescaled",
     "scaled",
+    "unsaturated",
 ]
 
 NAN = math.nan
-
-_SATURATED = FIELDS.index("saturated")
 
 Numbers = npt.NDArray[Any]
 
@@ -105,12 +104,17 @@ def elements(tensor: Tensor) -> Tensor | None:
 
 def _row_of(tensor: Tensor, ends: Ends) -> Row:
     """Return the statistics of elements in the memory of the host."""
-    moments = moments_of(tensor)
-    if moments is None:
-        return _row_of_blocks(tensor, ends)
-    if ends is not None:
-        moments[_SATURATED] = _near(tensor, ends)
-    return tuple(moments)
+    low, high = unsaturated(ends)
+    return moments_of(tensor, low=low, high=high) or _row_of_blocks(tensor, ends)
+
+
+def unsaturated(ends: Ends) -> tuple[float, float]:
+    """Return the range outside of which an element is saturated, an empty one where none is."""
+    if ends is None:
+        return 0.0, 0.0
+    low, high = ends
+    margin = (high - low) * NEAR
+    return low + margin, high - margin
 
 
 def move_of(now: Tensor, before: Tensor) -> Tensor:
@@ -152,15 +156,9 @@ def _careful_row(block: Numbers, ends: Ends) -> Row:
     return (size, *sums, low, high, zeros, size - wide.size, near, nan)
 
 
-def _near(tensor: Tensor, ends: tuple[float, float]) -> int:
-    return sum(_near_in(block, ends) for block in _blocks(flat(tensor.detach()).numpy()))
-
-
 def _near_in(array: Numbers, ends: tuple[float, float]) -> int:
-    low, high = ends
-    margin = (high - low) * NEAR
-    near = np.count_nonzero(array < low + margin) + np.count_nonzero(array > high - margin)
-    return int(near)
+    low, high = unsaturated(ends)
+    return int(np.count_nonzero(array < low) + np.count_nonzero(array > high))
 
 
 def _with_unstored(row: Row, unstored: int) -> Row:
@@ -185,10 +183,9 @@ def rescaled(page: Page, factor: Any, *, but: Collection[int] = ()) -> Page:
     """Return the page of what is `factor` times as much, `but` for these slots."""
     if isinstance(factor, float) and factor == 1:
         return page
-    rows = list(page.rows)
-    for slots, table in page.tables:
-        rows += zip(slots, table.tolist(), strict=True)
-    multiplied = [(slot, row if slot in but else scaled(row, factor)) for slot, row in rows]
+    multiplied = [
+        (slot, row if slot in but else scaled(row, factor)) for slot, row in page.every_row()
+    ]
     return replace(page, rows=multiplied, tables=[])
 
 

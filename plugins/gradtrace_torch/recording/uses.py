@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 from torch.autograd.graph import Node
@@ -80,41 +80,29 @@ def uses_of(
     return {edge: places for edge, places in edges.items() if places}
 
 
-class Way:
-    """How the gradient went from the result of a module back to its one input, in the last call."""
+class Way(NamedTuple):
+    """How the gradient goes from the result of a module back to its one input.
 
-    def __init__(self, path: Path, node: Node) -> None:
-        *before, self.slot = path
-        """The slot of the last node through which the gradient leaves the module."""
-        depth = _depth_of_core(path, node)
-        self.core_slot = -1 if depth is None else path[depth]
-        """Likewise of the one node that does more than to reshape; -1 if several do.
+    The core is the one node on it that does more than to reshape. What arrives at the core and
+    departs from it has the same elements as at the ends of the way.
+    """
 
-        What arrives there and departs has the same elements as at the ends of the way.
-        """
-        self._to_core, self._from_core = before[: depth or 0], before[depth or 0 :]
+    to_core: Path
+    core_slot: int
+    """The slot through which the gradient leaves the core; -1 where there is no such node."""
+    from_core: Path
+    slot: int
+    """The slot of the last node through which it leaves the module."""
 
     @classmethod
     def between(cls, edge: Edge, node: Node) -> Way | None:
         """Return the shortest way from `node` to the use of what came from `edge`."""
         path = _path_to(edge, node, _DEEPEST)
-        return None if path is None else cls(path, node)
-
-    def ends(self, node: Node, given: Edge) -> tuple[Node, Node] | None:
-        """Return the core and the last node of the way, if it leads from `node` to `given`.
-
-        The core is the one node that does more than to reshape, else the first node.
-        """
-        core: Any = node
-        try:
-            for slot in self._to_core:
-                core = core.next_functions[slot][0]
-            user = core
-            for slot in self._from_core:
-                user = user.next_functions[slot][0]
-            return (core, user) if user.next_functions[self.slot] == given else None
-        except (AttributeError, IndexError):  # it leads elsewhere
+        if path is None:
             return None
+        depth = _depth_of_core(path, node)
+        core_slot = -1 if depth is None else path[depth]
+        return cls(path[: depth or 0], core_slot, path[depth or 0 : -1], path[-1])
 
 
 def _path_to(edge: Edge, node: Node, depth: int) -> Path | None:

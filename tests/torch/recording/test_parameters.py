@@ -15,7 +15,7 @@ from torch.nn.functional import mse_loss
 import gradtrace
 from gradtrace.recording.ledger import Layout
 from gradtrace_torch.recording.parameter import Parameter
-from gradtrace_torch.recording.together import measure_all
+from gradtrace_torch.recording.reductions import measure
 from tests.torch.recording.oracle import Truth, assert_recorded, twin
 
 OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
@@ -168,13 +168,8 @@ def test_a_module_may_take_the_place_of_another(tmp_path: Path) -> None:
     assert not any(module._forward_hooks for module in model)
 
 
-@pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_a_gradient_is_measured_once_until_it_is_written_to(
-    dtype: torch.dtype, compiled: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not compiled:
-        monkeypatch.setattr("gradtrace_torch.moments._moments_of_many", {})
+def test_a_gradient_is_new_until_it_is_measured(dtype: torch.dtype) -> None:
     weight = nn.Parameter(torch.ones(9, dtype=dtype))
     weight.grad = torch.arange(9).to(dtype)
     followed = Parameter("weight", weight, Layout())
@@ -182,7 +177,7 @@ def test_a_gradient_is_measured_once_until_it_is_written_to(
     def is_new() -> bool:
         gradient = followed.unread_gradient()
         assert gradient is not None
-        return followed.learn_gradient(gradient, *measure_all([gradient]), None)
+        return followed.learn_gradient(gradient, measure(gradient), None)
 
     assert [is_new(), is_new()] == [True, False]
     weight.grad.data[3] = 7  # no version counts it

@@ -1,9 +1,10 @@
-"""Whether the compiled moments are NumPy's, and what happens where they are not compiled."""
+"""Whether what is compiled measures what NumPy does, and what happens where it is not compiled."""
 
 from __future__ import annotations
 
-import ctypes
+import importlib.util
 import math
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,28 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 import gradtrace
-import gradtrace_torch.moments as compiled
-from gradtrace_torch.moments import build, moments_of, moments_of_many, moments_of_moves
+from gradtrace.recording.ledger import Layout, rows_of, slots_of
+from gradtrace_torch.compiled import (
+    COMPILED,
+    Sheet,
+    build,
+    copy_values,
+    measure_moves,
+    moments_of,
+    turn,
+)
+from gradtrace_torch.recording.parameter import Parameter
 from gradtrace_torch.recording.reductions import measure
-from gradtrace_torch.recording.together import measure_all, measure_moves, table_of
 
 TYPES = (torch.float32, torch.float64, torch.bfloat16)
-POINTER_AND_SIZE = (ctypes.c_void_p, ctypes.c_size_t)
 TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-13, torch.bfloat16: 1e-6}
 
 needs_compiler = pytest.mark.skipif(build._compiler() is None, reason="needs a C compiler")
 
-needs_library = pytest.mark.skipif(not build.LIBRARY.is_file(), reason="was not compiled")
+needs_compiled = pytest.mark.skipif(not COMPILED, reason="was not compiled")
 
 
 def drawn(size: int, dtype: torch.dtype, seed: int) -> Tensor:
@@ -58,50 +66,59 @@ def assert_moments(found: Any, tensor: Tensor) -> None:
     np.testing.assert_array_equal([found[0], *found[3:]], [expected[0], *expected[3:]])
 
 
+def moved(before: Tensor, now: Tensor) -> dict[str, Any]:
+    """Return the rows of a parameter that an optimizer moved, by quantity."""
+    parameter = nn.Parameter(before.clone())
+    followed = Parameter("weight", parameter, Layout())
+    assert not copy_values([followed], large=True)
+    parameter.data.copy_(now)
+    assert not measure_moves([followed], large=True)
+    sheet = Sheet()
+    turn([followed], sheet)
+    slots, rows = sheet.turn()
+    names = {slot: quantity for quantity, slot in followed.slots.items()}
+    return {
+        names[slot]: row
+        for slot, row in zip(slots_of(slots).tolist(), rows_of(rows).tolist(), strict=True)
+    }
+
+
 @needs_compiler
 def test_it_was_compiled_as_gradtrace_was_installed() -> None:
-    assert build.LIBRARY.is_file(), "install it again: pip install -e ."
-    assert_moments(moments_of(torch.ones(3)), torch.ones(3))
+    for name in build.NAMES:
+        assert build.library_of(name).is_file(), "install it again: pip install -e ."
 
 
-@needs_library
+@needs_compiled
 @given(st.integers(1, 5000), st.sampled_from(TYPES), st.integers(0, 10**6))
 @settings(deadline=None, max_examples=150)
 def test_moments_are_those_of_numpy(size: int, dtype: torch.dtype, seed: int) -> None:
     x, y = drawn(size, dtype, seed), drawn(size, dtype, seed + 1)
-    assert_moments(moments_of(x), x)
-    many = moments_of_many([x, y[1:]])
-    assert many is not None
-    table, read = many
-    assert read
-    for row, tensor in zip(table.tolist(), (x, y[1:]), strict=True):
-        assert_moments(row, tensor)
-    moves = moments_of_moves([x, y], [y, y])
-    if dtype is torch.bfloat16:
-        assert moves is None
-    else:
-        assert moves is not None
-        assert moves[1]
-        for row, tensor in zip(moves[0].tolist(), (x, x - y, y, y - y), strict=True):
-            assert_moments(row, tensor)
+    for each in (x, y[1:]):
+        assert_moments(moments_of(each), each)
+    found = moved(y, x)
+    assert_moments(found["value"], x)
+    wide = torch.float64 if dtype is torch.float64 else torch.float32
+    assert_moments(found["update"], x.to(wide) - y.to(wide))
 
 
-@needs_library
+@needs_compiled
 def test_every_layout_is_read_and_no_gap() -> None:
     x = drawn(600, torch.float32, 5).reshape(20, 30)
     assert_moments(moments_of(x.T), x)
     assert_moments(moments_of(x.reshape(2, 3, 10, 10).to(memory_format=torch.channels_last)), x)
     assert_moments(moments_of(x[3:]), x[3:])
-    assert moments_of(x[:, ::2]) is None
-    assert_moments(moments_of(x[:1].expand(5, 30)), x[:1].expand(5, 30))
+    assert_moments(moments_of(x.reshape(20, 1, 30).transpose(0, 1)), x)
+    gaps = [x[:, ::2], x[:1].expand(5, 30), x.as_strided((5, 5), (1, 1)), x.as_strided((2,), (7,))]
+    assert [moments_of(each) for each in gaps] == [None] * 4
 
 
-@needs_library
+@needs_compiled
 @pytest.mark.parametrize("place", [0, 17, 1023, 1024, 5002])
 @pytest.mark.parametrize("dtype", TYPES)
 def test_moments_are_those_of_numpy_where_squares_fail(dtype: torch.dtype, place: int) -> None:
     huge, tiny = (1e200, 1e-170) if dtype is torch.float64 else (1e30, 1e-30)
-    ones, zeros = torch.ones(2, dtype=dtype), torch.zeros(5003, dtype=dtype)
+    zeros = torch.zeros(5003, dtype=dtype)
     vanishing = torch.full((5003,), tiny, dtype=dtype)
     tensors = [zeros, vanishing, torch.full((5003,), math.nan, dtype=dtype)]
     for planted in (math.nan, math.inf, -math.inf, huge):
@@ -110,72 +127,86 @@ def test_moments_are_those_of_numpy_where_squares_fail(dtype: torch.dtype, place
         tensors.append(x)
     alone = zeros.clone()
     alone[place] = tiny
+    wide = torch.float64 if dtype is torch.float64 else torch.float32
     for x in (*tensors, alone):
         assert_moments(moments_of(x), x)
-        many = moments_of_many([x, ones])
-        assert many is not None
-        for row, tensor in zip(many[0].tolist(), (x, ones), strict=True):
-            assert_moments(row, tensor)
         for before in (zeros, x, vanishing):
-            moves = moments_of_moves([x, ones], [before, ones])
-            if moves is not None:
-                assert moves[1]
-                expected = (x, x - before, ones, ones - 1)
-                for row, tensor in zip(moves[0].tolist(), expected, strict=True):
-                    assert_moments(row, tensor)
+            found = moved(before, x)
+            assert_moments(found["value"], x)
+            assert_moments(found["update"], x.to(wide) - before.to(wide))
 
 
-@needs_library
-def test_memory_that_was_freed_is_said_to_be_unknown() -> None:
-    gone, empty, here = torch.ones(7), torch.ones(0), torch.ones(3)
+@needs_compiled
+def test_memory_that_was_freed_is_not_read() -> None:
+    gone, part, empty = torch.ones(7), torch.ones(9)[2:], torch.ones(0)
     gone.untyped_storage().resize_(0)
-    assert moments_of(gone) is None
+    part.untyped_storage().resize_(8)
+    assert moments_of(gone) is moments_of(part) is None
     assert_moments(moments_of(empty), empty)
-    found = moments_of_many([here, gone, empty])
-    assert found is not None
-    table, read = found
-    assert not read
-    assert np.isnan(table).all(axis=1).tolist() == [False, True, False]
-    assert_moments(table[2].tolist(), empty)
-    moves = moments_of_moves([gone, here, torch.ones(7)], [torch.ones(7), here, gone])
-    assert moves is not None
-    assert not moves[1]
-    assert np.isnan(moves[0]).all(axis=1).tolist() == [True, True, False, False, True, True]
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.int64, torch.bool, torch.complex64])
 def test_other_types_take_the_other_way(dtype: torch.dtype) -> None:
     assert moments_of(torch.ones(3, dtype=dtype)) is None
-    assert moments_of_many([torch.ones(3, dtype=dtype)]) is None
-    assert moments_of_many([]) is None
-    assert moments_of_moves([], []) is None
 
 
-@needs_library
+@needs_compiled
+def test_a_sheet_reads_a_tensor_once_until_it_is_written_to() -> None:
+    sheet, x = Sheet(), torch.tensor([1.0, 3.0])
+    sheet.note(7, x, -2.0, 2.0)
+    sheet.note(8, x)
+    x.data[0] = 5.0  # no version counts it: proof that it was not read again
+    sheet.note(9, x)
+    x.add_(1.0)
+    sheet.note(9, x)
+    slots, rows = (read(part) for read, part in zip((slots_of, rows_of), sheet.turn(), strict=True))
+    assert slots.tolist() == [7, 8, 9, 9]
+    assert rows[:, 1].tolist() == [4.0, 4.0, 4.0, 10.0]
+    np.testing.assert_array_equal(rows[:, 7], [1.0, math.nan, math.nan, math.nan])
+    assert sheet.turn() == (b"", b"")
+
+
+@needs_compiled
+def test_a_sheet_keeps_no_tensor_alive_once_it_is_turned() -> None:
+    sheet, x = Sheet(), torch.ones(3)
+    sheet.note(0, x)
+    there = weakref.ref(x)
+    sheet.turn()
+    del x
+    assert there() is None
+
+
+@needs_compiled
 @needs_compiler
-def test_results_are_the_same_on_every_processor(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    x = drawn(70_001, torch.float32, 3)
-    here = moments_of(x)
-    assert here is not None
-    monkeypatch.setattr(build, "FLAGS", (*build.FLAGS, "-DPORTABLE"))
-    assert build.compile_library(tmp_path / "portable.so")
-    monkeypatch.setattr(compiled, "LIBRARY", tmp_path / "portable.so")
-    monkeypatch.setattr(compiled, "_moments", compiled._load("moments", *POINTER_AND_SIZE))
-    np.testing.assert_array_equal(moments_of(x), here)
+def test_results_are_the_same_on_every_processor(tmp_path: Path) -> None:
+    assert build.compile_all(tmp_path, flags=("-DPORTABLE",))
+    path = build.library_of("memory", tmp_path)
+    spec = importlib.util.spec_from_file_location("gradtrace_torch.compiled.memory", path)
+    assert spec is not None
+    assert spec.loader is not None
+    portable = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(portable)
+    for dtype in TYPES:
+        x = drawn(70_001, dtype, 3)
+        assert portable.moments_of is not moments_of
+        np.testing.assert_array_equal(
+            portable.moments_of(x, low=-1, high=1), moments_of(x, low=-1, high=1)
+        )
 
 
 def test_it_installs_without_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    library = tmp_path / "moments.so"
+    library = build.library_of("memory", tmp_path)
     library.write_bytes(b"compiled for another machine")
     monkeypatch.setattr(build, "_compiler", lambda: None)
-    assert not build.compile_library(library)
+    assert not build.compile_all(tmp_path)
     assert not library.exists()
     monkeypatch.setattr(build, "_compiler", lambda: "/bin/false")
-    assert not build.compile_library(library)
-    monkeypatch.setattr(compiled, "LIBRARY", library)
-    assert compiled._load("moments", *POINTER_AND_SIZE) == {}
+    assert not build.compile_all(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def not_compiled(tensor: Tensor, **options: Any) -> None:
+    """Stand in for `moments_of`."""
 
 
 SPECIAL = [0.0, -0.0, 1e-45, 1e-38, -1e-30, 3e30, -3e38, math.inf, -math.inf, math.nan]
@@ -188,8 +219,7 @@ def test_rows_are_those_of_numpy(
     planted: list[float], dtype: torch.dtype, fast: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not fast:
-        for name in ("_moments", "_moments_of_many", "_moments_of_moves"):
-            monkeypatch.setattr(compiled, name, {})
+        monkeypatch.setattr("gradtrace_torch.recording.reductions.moments_of", not_compiled)
     for size in (1, 100, 2**16 + 1):
         x = drawn(size, dtype, 6)
         x = torch.cat([x, torch.tensor(planted).to(dtype)])
@@ -205,20 +235,12 @@ def test_rows_are_those_of_numpy(
         np.testing.assert_allclose(row[2], sums[1], rtol=1e-6)
         assert list(row[3:5]) == [finite.min(), finite.max()]
         assert list(row[5:]) == [*counts, near, np.isnan(wide).sum()]
-        together = table_of([x, x[:1]])
-        alone = [*row[:7], math.nan, row[8]]
-        np.testing.assert_array_equal(together[0], alone)
-        np.testing.assert_array_equal(measure_all([x, x[:1].long(), x])[2], alone)
-        (_, twice), (value, move) = measure_moves([(x, -x), (x, torch.zeros_like(x))])
-        np.testing.assert_allclose([value, move], [alone] * 2, rtol=1e-6)
-        assert twice is not None
-        assert twice[8] == row[8]
 
 
 @pytest.mark.parametrize("fast", [True, False], ids=["compiled", "not compiled"])
 def test_a_trace_says_the_same_either_way(fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not fast:
-        monkeypatch.setattr(compiled, "_moments", {})
+        monkeypatch.setattr("gradtrace_torch.statistics.moments_of", not_compiled)
     x = drawn(50_000, torch.float32, 7).requires_grad_()
     with gradtrace.trace() as graph:
         (x * x).sum().backward()

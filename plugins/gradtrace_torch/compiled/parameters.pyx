@@ -1,0 +1,199 @@
+# cython: language_level=3, auto_pickle=False
+"""Measure parameters in each step: their gradients, their values, and by how much they move."""
+
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcmp, memcpy, memset
+
+from gradtrace.recording.observer import LARGE as _LARGE
+
+from gradtrace_torch.compiled.memory cimport Elements, Sheet, as_row, locate, measure, moments
+
+cdef size_t LARGE = _LARGE
+
+cdef enum:
+    VALUE, GRADIENT, UNCLIPPED, UPDATE, QUANTITIES
+
+
+cdef class QuickParameter:
+    cdef readonly object tensor
+    cdef readonly bint odd
+    cdef int slots[QUANTITIES]
+    cdef moments found[QUANTITIES]
+    cdef bint has[QUANTITIES]
+    cdef object gradient, gradient_version
+    cdef moments raw
+    cdef moments accumulated
+    cdef bint has_accumulated, was_taken
+    cdef object value_version
+    cdef moments value
+    cdef void *room
+    cdef size_t room_size
+    cdef Elements before
+    cdef object before_stride
+
+    def __init__(self, tensor, slots):
+        self.tensor = tensor
+        self.slots = slots
+
+    def __dealloc__(self):
+        free(self.room)
+
+    cdef int note(self, int quantity, const moments *row) noexcept:
+        self.found[quantity] = row[0]
+        self.has[quantity] = True
+        return 0
+
+    cdef bint read_gradient(self, bint *new) except -1:
+        """Measure the gradient, if there is one; False where that cannot be done here."""
+        cdef Elements elements
+        cdef moments found
+        gradient = self.tensor.grad
+        if gradient is None:
+            self.gradient = None
+            self.has_accumulated = new[0] = False
+            return True
+        if not locate(gradient, &elements):
+            return False
+        measure(&elements, 0, 0, &found)
+        version = gradient._version
+        new[0] = not (
+            gradient is self.gradient
+            and version == self.gradient_version
+            and memcmp(&found, &self.raw, sizeof(moments)) == 0
+        )
+        self.gradient, self.gradient_version, self.raw = gradient, version, found
+        return True
+
+    cdef bint accumulate(self, bint arrived) except -1:
+        cdef bint new
+        if not self.read_gradient(&new):
+            return False
+        if self.gradient is not None and (arrived or new):
+            self.accumulated, self.has_accumulated = self.raw, True
+            if not self.was_taken:
+                self.note(GRADIENT, &self.raw)
+                self.note(UNCLIPPED, &self.raw)
+        return True
+
+    cdef bint take(self) except -1:
+        cdef bint new
+        if not self.read_gradient(&new):
+            return False
+        if self.gradient is not None:
+            self.was_taken = True
+            self.note(GRADIENT, &self.raw)
+            self.note(UNCLIPPED, &self.accumulated if self.has_accumulated else &self.raw)
+        return True
+
+    cdef bint keep_copy(self, bint large) except -1:
+        """Copy the value that an optimizer is about to change."""
+        cdef size_t size
+        if not locate(self.tensor, &self.before):
+            return False
+        if self.before.size > LARGE and not large:
+            self.drop_copy()
+            return True
+        size = self.before.size * self.before.type.bytes
+        if size != self.room_size:
+            self.drop_copy()
+            self.room = malloc(size)
+            if not self.room:
+                raise MemoryError
+            self.room_size = size
+        memcpy(self.room, self.before.memory, size)
+        self.before.memory = self.room
+        self.before_stride = self.tensor.stride()
+        return True
+
+    cdef int drop_copy(self) noexcept:
+        free(self.room)
+        self.room, self.room_size, self.before_stride = NULL, 0, None
+        return 0
+
+    cdef bint note_move(self, bint large) except -1:
+        """Note the value, and what was added to it since it was copied."""
+        cdef Elements now
+        cdef moments move
+        stride, self.before_stride = self.before_stride, None
+        self.has_accumulated = False
+        self.value_version = None  # it may have been written to through `.data`, unnoticed
+        if stride is None or not locate(self.tensor, &now):
+            return self.note_value(large)
+        if now.type != self.before.type or now.size != self.before.size:
+            return self.note_value(large)
+        if self.tensor.stride() != stride:
+            return self.note_value(large)
+        now.type.measure_move(now.memory, self.before.memory, now.size, &self.value, &move)
+        self.value_version = self.tensor._version
+        self.note(VALUE, &self.value)
+        self.note(UPDATE, &move)
+        return True
+
+    cdef bint note_value(self, bint large) except -1:
+        """Note the value; a large one that nobody wrote to since is not read again."""
+        cdef Elements now
+        if not locate(self.tensor, &now):
+            return False
+        version = self.tensor._version
+        if version != self.value_version or large or now.size <= LARGE:
+            measure(&now, 0, 0, &self.value)
+            self.value_version = version
+        self.note(VALUE, &self.value)
+        return True
+
+    cdef int turn(self, Sheet sheet) except -1:
+        cdef int quantity
+        for quantity in range(QUANTITIES):
+            if self.has[quantity]:
+                sheet.add(self.slots[quantity])[0] = self.found[quantity]
+                self.has[quantity] = False
+        self.was_taken = self.odd = False
+        self.gradient = None
+        return 0
+
+    def give_up(self):
+        rows = {
+            self.slots[quantity]: as_row(&self.found[quantity])
+            for quantity in range(QUANTITIES)
+            if self.has[quantity]
+        }
+        accumulated = as_row(&self.accumulated) if self.has_accumulated else None
+        taken = self.was_taken
+        memset(self.has, 0, sizeof(self.has))
+        self.has_accumulated, self.odd = False, True
+        self.gradient = self.value_version = None
+        self.drop_copy()
+        return rows, taken, accumulated
+
+
+def accumulate_gradients(list parameters, *, bint arrived):
+    cdef QuickParameter each
+    return [each for each in parameters if each.odd or not each.accumulate(arrived)]
+
+
+def take_gradients(list parameters):
+    cdef QuickParameter each
+    return [each for each in parameters if each.odd or not each.take()]
+
+
+def copy_values(list parameters, *, bint large):
+    cdef QuickParameter each
+    return [each for each in parameters if each.odd or not each.keep_copy(large)]
+
+
+def measure_moves(list parameters, *, bint large):
+    cdef QuickParameter each
+    return [each for each in parameters if each.odd or not each.note_move(large)]
+
+
+def measure_values(list parameters, *, bint large):
+    cdef QuickParameter each
+    return [
+        each for each in parameters if each.odd or not (each.has[VALUE] or each.note_value(large))
+    ]
+
+
+def turn(list parameters, Sheet sheet):
+    cdef QuickParameter each
+    for each in parameters:
+        each.turn(sheet)
