@@ -141,6 +141,7 @@ class QuickParameter:
         self.tensor = tensor
         self.odd = False
         """Whether it is left to others until the step ends."""
+        self._accumulated: Row | None = None
 
     def give_up(self) -> tuple[Mapping[int, Row], bool, Row | None]:
         """Leave it to others until the step ends.
@@ -149,7 +150,12 @@ class QuickParameter:
         and the gradient as it has accumulated, if none has.
         """
         self.odd = True
-        return {}, False, None
+        accumulated, self._accumulated = self._accumulated, None
+        return {}, False, accumulated
+
+    def resume(self, accumulated: Row) -> None:
+        """Take the gradient as it has accumulated, which no optimizer has taken yet."""
+        self._accumulated = accumulated
 
 
 P = TypeVar("P", bound=QuickParameter)

@@ -23,6 +23,8 @@ cdef struct Elements:
 
 cdef bint locate(object tensor, Elements *found) except -1
 cdef int measure(const Elements *elements, double low, double high, moments *found) except -1
+cdef int measure_move(
+    const Elements *now, const Elements *before, moments *value, moments *move) except -1
 cdef tuple as_row(const moments *found)
 
 cdef class Sheet:

@@ -64,12 +64,6 @@ cdef bint _is_dense(object tensor) except -1:
     return True
 
 
-cdef void _measure(const Elements *of, double low, double high, moments *found) noexcept nogil:
-    of.type.measure(of.memory, of.size, found)
-    if low < high:
-        found.saturated = of.type.count_outside(of.memory, of.size, low, high)
-
-
 cdef int measure(const Elements *elements, double low, double high, moments *found) except -1:
     """Measure elements; where `low` < `high`, those outside of that range are saturated."""
     if elements.size < LONG:
@@ -77,6 +71,24 @@ cdef int measure(const Elements *elements, double low, double high, moments *fou
     else:
         with nogil:
             _measure(elements, low, high, found)
+    return 0
+
+
+cdef void _measure(const Elements *of, double low, double high, moments *found) noexcept nogil:
+    of.type.measure(of.memory, of.size, found)
+    if low < high:
+        found.saturated = of.type.count_outside(of.memory, of.size, low, high)
+
+
+cdef int measure_move(
+    const Elements *now, const Elements *before, moments *value, moments *move
+) except -1:
+    """Measure elements, and what was added to those that were there `before`, of the same type."""
+    if now.size < LONG:
+        now.type.measure_move(now.memory, before.memory, now.size, value, move)
+    else:
+        with nogil:
+            now.type.measure_move(now.memory, before.memory, now.size, value, move)
     return 0
 
 

@@ -65,6 +65,17 @@ INLINE void finish(moments *found, size_t size) {
     if (found->lowest > found->highest) found->lowest = found->highest = NAN;
 }
 
+/* Take an element in lane j. */
+#define TAKE(ELEMENT, REAL, J)                                                                     \
+    {                                                                                              \
+        REAL x = ELEMENT;                                                                          \
+        sum[J] += x;                                                                               \
+        squares[J] += x * x;                                                                       \
+        lowest[J] = x < lowest[J] ? x : lowest[J];                                                 \
+        highest[J] = x > highest[J] ? x : highest[J];                                              \
+        zeros[J] += x == 0;                                                                        \
+    }
+
 /* DEFINE(f32, float, float, int32_t, 1e-31) is what there is for f32: how an element is stored, in
    what it is added up, an integer of that size, and the mean square below which too many squares
    may have vanished. */
@@ -90,22 +101,8 @@ INLINE void finish(moments *found, size_t size) {
         memcpy(lowest, lanes->lowest, sizeof lowest);                                              \
         memcpy(highest, lanes->highest, sizeof highest);                                           \
         for (size_t i = 0; i < whole; i += LANES)                                                  \
-            for (int j = 0; j < LANES; j++) {                                                      \
-                REAL x = from_##NAME(elements[i + j]);                                             \
-                sum[j] += x;                                                                       \
-                squares[j] += x * x;                                                               \
-                lowest[j] = x < lowest[j] ? x : lowest[j];                                         \
-                highest[j] = x > highest[j] ? x : highest[j];                                      \
-                zeros[j] += x == 0;                                                                \
-            }                                                                                      \
-        for (size_t j = 0; j < size - whole; j++) {                                                \
-            REAL x = from_##NAME(elements[whole + j]);                                             \
-            sum[j] += x;                                                                           \
-            squares[j] += x * x;                                                                   \
-            lowest[j] = x < lowest[j] ? x : lowest[j];                                             \
-            highest[j] = x > highest[j] ? x : highest[j];                                          \
-            zeros[j] += x == 0;                                                                    \
-        }                                                                                          \
+            for (int j = 0; j < LANES; j++) TAKE(from_##NAME(elements[i + j]), REAL, j)            \
+        for (size_t j = 0; j < size - whole; j++) TAKE(from_##NAME(elements[whole + j]), REAL, j)  \
         memcpy(lanes->lowest, lowest, sizeof lowest);                                              \
         memcpy(lanes->highest, highest, sizeof highest);                                           \
         for (int j = 0; j < LANES; j++) {                                                          \

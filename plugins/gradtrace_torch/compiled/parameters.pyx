@@ -6,7 +6,9 @@ from libc.string cimport memcmp, memcpy, memset
 
 from gradtrace.recording.observer import LARGE as _LARGE
 
-from gradtrace_torch.compiled.memory cimport Elements, Sheet, as_row, locate, measure, moments
+from gradtrace_torch.compiled.memory cimport (
+    Elements, Sheet, as_row, locate, measure, measure_move, moments,
+)
 
 cdef size_t LARGE = _LARGE
 
@@ -86,7 +88,7 @@ cdef class QuickParameter:
         return True
 
     cdef bint keep_copy(self, bint large) except -1:
-        """Copy the value that an optimizer is about to change."""
+        """Copy the value that an optimizer is about to change, if there is memory for it."""
         cdef size_t size
         if not locate(self.tensor, &self.before):
             return False
@@ -98,7 +100,7 @@ cdef class QuickParameter:
             self.drop_copy()
             self.room = malloc(size)
             if not self.room:
-                raise MemoryError
+                return True
             self.room_size = size
         memcpy(self.room, self.before.memory, size)
         self.before.memory = self.room
@@ -117,13 +119,15 @@ cdef class QuickParameter:
         stride, self.before_stride = self.before_stride, None
         self.has_accumulated = False
         self.value_version = None  # it may have been written to through `.data`, unnoticed
-        if stride is None or not locate(self.tensor, &now):
+        if (
+            stride is None
+            or not locate(self.tensor, &now)
+            or now.type != self.before.type
+            or now.size != self.before.size
+            or self.tensor.stride() != stride
+        ):
             return self.note_value(large)
-        if now.type != self.before.type or now.size != self.before.size:
-            return self.note_value(large)
-        if self.tensor.stride() != stride:
-            return self.note_value(large)
-        now.type.measure_move(now.memory, self.before.memory, now.size, &self.value, &move)
+        measure_move(&now, &self.before, &self.value, &move)
         self.value_version = self.tensor._version
         self.note(VALUE, &self.value)
         self.note(UPDATE, &move)
@@ -164,6 +168,12 @@ cdef class QuickParameter:
         self.gradient = self.value_version = None
         self.drop_copy()
         return rows, taken, accumulated
+
+    def resume(self, accumulated):
+        cdef moments *row = &self.accumulated
+        row.count, row.sum, row.sum_of_squares, row.lowest, row.highest = accumulated[:5]
+        row.zeros, row.nonfinite, row.saturated, row.nan = accumulated[5:]
+        self.has_accumulated = True
 
 
 def accumulate_gradients(list parameters, *, bint arrived):

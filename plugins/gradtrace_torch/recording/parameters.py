@@ -213,6 +213,7 @@ class Parameters:
 
     def turn(self) -> Page:
         """Measure what no optimizer has touched, and return the page that was written."""
+        left: list[Parameter] = []
         if self.schedule.measured:
             left = self.all
             if not self.schedule.histograms:
@@ -221,6 +222,8 @@ class Parameters:
                 self._measure_values(left)
         self.listen()
         turn(self.all, self._sheet)
+        for each in left:
+            each.hand_back()
         page, self.page = self.page, Page()
         page.tables.append(self._sheet.turn())
         return page

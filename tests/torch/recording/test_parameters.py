@@ -17,6 +17,7 @@ from gradtrace.recording.ledger import Layout
 from gradtrace_torch.recording.parameter import Parameter
 from gradtrace_torch.recording.reductions import measure
 from tests.torch.recording.oracle import Truth, assert_recorded, twin
+from tests.torch.recording.trainings import read
 
 OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
     "SGD": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.01),
@@ -182,3 +183,22 @@ def test_a_gradient_is_new_until_it_is_measured(dtype: torch.dtype) -> None:
     assert [is_new(), is_new()] == [True, False]
     weight.grad.data[3] = 7  # no version counts it
     assert [is_new(), is_new()] == [True, False]
+
+
+@pytest.mark.parametrize("counted", [0, 1, 2])
+def test_a_gradient_is_clipped_steps_after_it_accumulated(tmp_path: Path, counted: int) -> None:
+    weight = nn.Linear(3, 1, bias=False)
+    optimizer = torch.optim.SGD(weight.parameters(), lr=0.1)
+    x = torch.tensor([[3.0, 0.0, 4.0]])
+    options: dict[str, Any] = {"histograms_every": counted or None, "snapshots_every": None}
+    with gradtrace.record(weight, tmp_path / "run", optimizer=optimizer, **options) as recorder:
+        for _ in range(3):
+            weight(x).sum().backward()
+            recorder.step()
+            nn.utils.clip_grad_norm_(weight.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            recorder.step()
+    run = gradtrace.open_recording(tmp_path / "run")
+    assert read(run, "gradient", "weight")[1::2] == pytest.approx([1.0] * 3)
+    assert read(run, "unclipped gradient", "weight") == pytest.approx([5.0] * 6)
