@@ -101,7 +101,6 @@ class PageReading:
             for (holder, key), number in zip(places, transfer.numbers(), strict=True):
                 holder[key] = number
         slots, rows = self._table()
-        rows[rows[:, _LEAST] > rows[:, _LARGEST], _LEAST : _LARGEST + 1] = np.nan  # none is finite
         scalars = {name: float(scalar) for name, scalar in self._page.scalars.items()}
         histograms = {
             self._layout.position(slot, self.series): _in_bins(counts)
@@ -116,8 +115,9 @@ class PageReading:
         slots = slots_of(b"".join([slots for slots, _ in tables]))
         rows = rows_of(b"".join([numbers for _, numbers in tables]))
         if not self._slots:
-            return slots, rows.copy()
+            return slots, rows
         more = np.array(self._rows, dtype=np.float64)
+        more[more[:, _LEAST] > more[:, _LARGEST], _LEAST : _LARGEST + 1] = np.nan  # none is finite
         return np.concatenate([slots, np.array(self._slots, np.intc)]), np.concatenate([rows, more])
 
 
