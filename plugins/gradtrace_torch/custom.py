@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from torch.autograd import Function
+
+from gradtrace_torch.shared import Shared
 
 __all__ = ["custom_functions"]
 
@@ -16,22 +19,41 @@ Apply = Callable[[Any, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any
 
 @contextmanager
 def custom_functions(run: Apply) -> Iterator[None]:
-    """Let `run` run every custom function of the block; PyTorch has no hook for that.
+    """Let `run` run every custom function of this thread; PyTorch has no hook for that.
 
     `Function.apply` hands over to the class above it, where this steps in: an `apply` that was
     taken from its class before the block, as by `swish = Swish.apply`, comes by there too.
     """
+    thread = threading.get_ident()
+    with _stepped_in:
+        _running[thread] = run
+        try:
+            yield
+        finally:
+            del _running[thread]
+
+
+_running: dict[int, Apply] = {}
+"""What runs custom functions in each thread that is traced."""
+
+
+def _step_in() -> Callable[[], None]:
+    """Step in; return what steps out again."""
     above: Any = Function.__mro__[1]
     original = vars(above).get("apply")
 
     def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
-        return run(cls, super(above, cls).apply, args, kwargs)
+        run, applied = _running.get(threading.get_ident()), super(above, cls).apply
+        return applied(*args, **kwargs) if run is None else run(cls, applied, args, kwargs)
 
-    setattr(above, "apply", classmethod(apply))  # noqa: B010  a type checker sees no method
-    try:
-        yield
-    finally:
+    def step_out() -> None:
         if original is None:
             delattr(above, "apply")
         else:
             setattr(above, "apply", original)  # noqa: B010
+
+    setattr(above, "apply", classmethod(apply))  # noqa: B010  a type checker sees no method
+    return step_out
+
+
+_stepped_in = Shared(_step_in)

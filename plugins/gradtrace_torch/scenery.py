@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch.optim.optimizer import (
 
 from gradtrace.errors import GradtraceWarning
 from gradtrace_torch.modules import Modules
+from gradtrace_torch.shared import Shared
 from gradtrace_torch.sources import user_level
 
 __all__ = ["Pauses", "scenery"]
@@ -35,9 +37,8 @@ def scenery(modules: Modules, pauses: Pauses) -> Iterator[None]:
             stack.callback(handle.remove)
         for handle in _look_away(pauses):
             stack.callback(handle.remove)
-        dynamo = sys.modules.get("torch._dynamo")
-        if dynamo is not None:  # nothing can be compiled where it was never imported
-            stack.enter_context(dynamo.set_stance("force_eager"))
+        if "torch._dynamo" in sys.modules:  # else nothing can be compiled
+            stack.enter_context(_compiled_as_eager)
         if modules.compiled:
             warnings.warn(
                 "a module compiled by torch.compile is traced as eager code; "
@@ -51,6 +52,14 @@ def scenery(modules: Modules, pauses: Pauses) -> Iterator[None]:
             if type(error).__name__ == "UncapturedHigherOrderOpError":
                 error.add_note(COMPILED)
             raise
+
+
+def _run_compiled_as_eager() -> Callable[[], object]:
+    stance = sys.modules["torch._dynamo"].set_stance("force_eager")
+    return partial(stance.__exit__, None, None, None)
+
+
+_compiled_as_eager = Shared(_run_compiled_as_eager)
 
 
 def _look_away(pauses: Pauses) -> list[Any]:

@@ -66,6 +66,54 @@ def test_each_thread_may_trace() -> None:
     assert graphs[3] == ["0.linear", "1.linear", "2.linear", "sum"]
 
 
+class Double(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x * 2
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> Tensor:
+        return upstream * 2
+
+
+def test_nothing_stays_behind_of_traces_that_overlap() -> None:
+    from torch._dynamo import eval_frame
+
+    above, stance = Double.__mro__[2], eval_frame._stance.stance
+    before = dict(vars(above))
+    first_entered, second_entered, first_left = (threading.Event() for _ in range(3))
+    ops: dict[str, list[str]] = {}
+
+    def ops_of(graph: gradtrace.Graph) -> list[str]:
+        return [data["op"] for data in graph.nodes.values() if data["kind"] == "call"]
+
+    def first() -> None:
+        with gradtrace.trace() as graph:
+            first_entered.set()
+            second_entered.wait(30)
+            Double.apply(torch.ones(2, requires_grad=True)).sum().backward()
+        ops["first"] = ops_of(graph)
+        first_left.set()
+
+    def second() -> None:
+        first_entered.wait(30)
+        with gradtrace.trace() as graph:
+            second_entered.set()
+            first_left.wait(30)
+            assert eval_frame._stance.stance == "force_eager"
+            Double.apply(torch.ones(2, requires_grad=True)).mean().backward()
+        ops["second"] = ops_of(graph)
+
+    threads = [threading.Thread(target=work) for work in (first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ops == {"first": ["Double", "sum"], "second": ["Double", "mean"]}
+    assert eval_frame._stance.stance == stance
+    assert dict(vars(above)) == before
+
+
 def test_a_trace_inside_a_trace_is_refused() -> None:
     x = torch.randn(3, requires_grad=True)
     with gradtrace.trace() as graph:
