@@ -94,7 +94,7 @@ cdef class QuickModule:
     def follow(self, tuple arguments, object output):
         cdef QuickCalls calls = self._calls
         cdef Py_ssize_t size
-        cdef bint repeats
+        cdef bint repeats, skips
         if not calls.on:
             return True
         if not self.is_plain or self.output_slot < 0 or len(arguments) != 1:
@@ -102,17 +102,18 @@ cdef class QuickModule:
         given = arguments[0]
         if type(output) is not Tensor or type(given) is not Tensor or given is output:
             return False
-        if (
-            _has_torch_function_unary(output)
-            or peek_interpreter_stack() is not None
-            or not is_grad_enabled()
-        ):
+        if _has_torch_function_unary(output):
+            return False
+        size = output.numel()
+        skips = size > LARGE and not calls.large
+        if skips and not calls.expectant:
+            return True
+        if peek_interpreter_stack() is not None or not is_grad_enabled():
             return False
         repeats = _current_graph_task_id() != -1
         if calls.expectant and not repeats:
             calls.begin()
-        size = output.numel()
-        if size > LARGE and not calls.large:
+        if skips:
             return True
         if not self._put_hooks(given, output, size <= SMALL):
             return False
