@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
@@ -75,8 +76,12 @@ def schedule_at(index: int, every: int, large_every: int, histograms_every: int 
     def due(interval: int | None) -> bool:
         return interval is not None and index // every % max(1, interval // every) == 0
 
-    measured = index % every == 0
-    return Schedule(measured, measured and due(large_every), measured and due(histograms_every))
+    if index % every:
+        return _schedule(False, False, False)
+    return _schedule(True, due(large_every), due(histograms_every))
+
+
+_schedule = cache(Schedule)
 
 
 class Follower(Protocol):

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._C import DisableTorchFunction
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from gradtrace.errors import OptionError
@@ -170,7 +171,7 @@ class TorchFollower:
     def _arrived(self, tensor: Tensor) -> None:
         if not self._schedule.measured or torch.compiler.is_compiling():
             return
-        with torch._C.DisableTorchFunction():
+        with DisableTorchFunction():
             if self._world > 1 and type(tensor) is nn.Parameter:
                 self._params.measure_local(tensor, self._layout)
             self._passes.add(tensor)
@@ -179,7 +180,7 @@ class TorchFollower:
         self._calls.rest()
         if not self._schedule.measured:
             return
-        with torch._C.DisableTorchFunction():
+        with DisableTorchFunction():
             self._moments.working()
             self._scaling.search()
             unscale = self._unscale = self._reciprocal()
@@ -197,7 +198,7 @@ class TorchFollower:
         self._stepping, self._stepped = (optimizer, call), stepped
         if not self._schedule.measured:
             return
-        with torch._C.DisableTorchFunction():
+        with DisableTorchFunction():
             closure = has_closure(args, kwargs)
             if not closure:
                 self._moments.working()
@@ -231,7 +232,7 @@ class TorchFollower:
             return
         self._stepping = (None, None)
         if self._schedule.measured:
-            with torch._C.DisableTorchFunction():
+            with DisableTorchFunction():
                 self._params.after_step(self._stepped, gradients=has_closure(args, kwargs))
         self._calls.expectant = True
         self._moments.optimized(optimizer)
@@ -241,7 +242,7 @@ class TorchFollower:
         self._pages.append(self._turn())
 
     def _turn(self) -> Page:
-        with torch._C.DisableTorchFunction():
+        with DisableTorchFunction():
             page = self._calls.turn()
             page.join(self._params.turn())
         page.scalars, self._scalars = self._scalars, {}
@@ -258,7 +259,7 @@ class TorchFollower:
         if "lr/0" in pages[-1].scalars:
             pages[-1].scalars.pop("lr", None)  # a second optimizer has turned up in this step
         pages[-1].scalars |= {name: as_scalar(name, value) for name, value in scalars.items()}
-        with torch._C.DisableTorchFunction():
+        with DisableTorchFunction():
             return [PageReading(page, self._layout) for page in pages]
 
     def begin(self, schedule: Schedule) -> None:
