@@ -150,13 +150,6 @@ class Page:
         self.counted |= later.counted
         self.scalars |= later.scalars
 
-    def every_row(self) -> list[tuple[int, Row]]:
-        """Return `rows` and those of the tables."""
-        found = list(self.rows)
-        for slots, numbers in self.tables:
-            found += zip(slots_of(slots).tolist(), rows_of(numbers).tolist(), strict=True)
-        return found
-
     @property
     def all_rows(self) -> list[tuple[int, Row]]:
         """Every row that counts and is in no table."""

@@ -16,7 +16,7 @@ from gradtrace.recording.arguments import as_tuple, require_intervals
 from gradtrace.recording.ledger import Reading
 from gradtrace.recording.live import live_matrix
 from gradtrace.recording.matrix import Matrix
-from gradtrace.recording.observer import Schedule, follower_of, schedule_at
+from gradtrace.recording.observer import follower_of, schedule_at
 from gradtrace.recording.origin import origin, plain
 from gradtrace.recording.sample import Step
 from gradtrace.recording.selection import Names, selector
@@ -125,7 +125,7 @@ class Recorder:
         self._sinks = sinks
         self._writer: Writer | None = None
         self._closed = False
-        self._index, self._schedule = 0, Schedule()
+        self._index = 0
         self._manual: bool | None = None
         """Whether `step` ends a step, rather than the optimizer; None until that is known."""
         self._stepped: dict[int, int] = {}
@@ -133,7 +133,7 @@ class Recorder:
         self._began = 0.0
         self._optimized = False
         self._handed_over = 0.0
-        self._pending: deque[tuple[int, float, Reading, bool]] = deque()
+        self._pending: deque[tuple[int, float, Reading]] = deque()
         self._tracing: Snapshots | None = None
         self._last: tuple[int, Reading] | None = None
         self._lock = threading.Lock()
@@ -261,8 +261,8 @@ class Recorder:
         self._tracing.end()
         self._take(scalars, whole=whole)
         self._begin()
-        late = len(self._pending) >= BATCH or time.monotonic() - self._handed_over > PATIENCE
-        if late and self._writer is not None:
+        if len(self._pending) >= BATCH or time.monotonic() - self._handed_over > PATIENCE:
+            assert self._writer is not None
             self._hand_over(self._writer.put)
 
     def _hand_over(self, keep: Callable[[Step], object], *, everything: bool = False) -> None:
@@ -272,10 +272,11 @@ class Recorder:
             while self._pending and (
                 everything or self._pending[0][2].ready() or len(self._pending) > LAG
             ):
-                index, moment, reading, counted = self._pending.popleft()
+                index, moment, reading = self._pending.popleft()
                 scalars, statistics, histograms = reading.numbers()
-                counts = histograms if counted else None  # else it was not known what ends a step
-                keep(Step(index, moment, scalars, reading.series, statistics, counts or None))
+                if not schedule_at(index, *self._intervals).histograms:
+                    histograms = {}  # while it was not known what ends a step
+                keep(Step(index, moment, scalars, reading.series, statistics, histograms or None))
 
     def _left_behind(self, keep: Callable[[Step], object], everything: bool) -> None:
         """Have the last steps kept, in the writer's thread, while the training does else."""
@@ -284,17 +285,14 @@ class Recorder:
 
     def _begin(self) -> None:
         assert self._tracing is not None
-        self._schedule = schedule_at(self._index, *self._intervals)
-        self._follower.begin(self._schedule)
+        self._follower.begin(schedule_at(self._index, *self._intervals))
         self._tracing.begin(self._index)
 
     def _take(self, scalars: Mapping[str, Any], *, whole: bool, complete: bool = True) -> None:
-        now, schedule = time.time(), self._schedule
+        now = time.time()
         readings = self._follower.take(scalars, whole=whole)
         for reading in readings if complete else readings[:-1]:
-            if schedule.measured:
-                self._pending.append((self._index, now, reading, schedule.histograms))
+            if schedule_at(self._index, *self._intervals).measured:
+                self._pending.append((self._index, now, reading))
                 self._last = (self._index, reading)
             self._index += 1
-            if len(readings) > 1:
-                schedule = schedule_at(self._index, *self._intervals)

@@ -25,7 +25,7 @@ def custom_functions(run: Apply) -> Iterator[None]:
     taken from its class before the block, as by `swish = Swish.apply`, comes by there too.
     """
     thread = threading.get_ident()
-    with _stepped_in:
+    with _stepped_in.held():
         _running[thread] = run
         try:
             yield
@@ -37,8 +37,8 @@ _running: dict[int, Apply] = {}
 """What runs custom functions in each thread that is traced."""
 
 
-def _step_in() -> Callable[[], None]:
-    """Step in; return what steps out again."""
+@contextmanager
+def _step_in() -> Iterator[None]:
     above: Any = Function.__mro__[1]
     original = vars(above).get("apply")
 
@@ -46,14 +46,14 @@ def _step_in() -> Callable[[], None]:
         run, applied = _running.get(threading.get_ident()), super(above, cls).apply
         return applied(*args, **kwargs) if run is None else run(cls, applied, args, kwargs)
 
-    def step_out() -> None:
+    setattr(above, "apply", classmethod(apply))  # noqa: B010  a type checker sees no method
+    try:
+        yield
+    finally:
         if original is None:
             delattr(above, "apply")
         else:
             setattr(above, "apply", original)  # noqa: B010
-
-    setattr(above, "apply", classmethod(apply))  # noqa: B010  a type checker sees no method
-    return step_out
 
 
 _stepped_in = Shared(_step_in)

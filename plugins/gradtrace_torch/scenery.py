@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -38,7 +37,7 @@ def scenery(modules: Modules, pauses: Pauses) -> Iterator[None]:
         for handle in _look_away(pauses):
             stack.callback(handle.remove)
         if "torch._dynamo" in sys.modules:  # else nothing can be compiled
-            stack.enter_context(_compiled_as_eager)
+            stack.enter_context(_compiled_as_eager.held())
         if modules.compiled:
             warnings.warn(
                 "a module compiled by torch.compile is traced as eager code; "
@@ -54,12 +53,7 @@ def scenery(modules: Modules, pauses: Pauses) -> Iterator[None]:
             raise
 
 
-def _run_compiled_as_eager() -> Callable[[], object]:
-    stance = sys.modules["torch._dynamo"].set_stance("force_eager")
-    return partial(stance.__exit__, None, None, None)
-
-
-_compiled_as_eager = Shared(_run_compiled_as_eager)
+_compiled_as_eager = Shared(lambda: sys.modules["torch._dynamo"].set_stance("force_eager"))
 
 
 def _look_away(pauses: Pauses) -> list[Any]:

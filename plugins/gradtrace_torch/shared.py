@@ -3,48 +3,48 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
 
 __all__ = ["Shared"]
 
 
 class Shared:
-    """A change that is made for the first who enters, and undone as the last leaves.
+    """A change that is made for the first who needs it, and undone after the last.
 
-    Who leaves first need not have entered last, so that none of them may restore what it found.
-    `make` makes the change and returns what undoes it.
+    Who comes first need not go last, so that none of them may restore what it found.
 
-    >>> log = []
-    >>> def make():
-    ...     log.append("made")
-    ...     return lambda: log.append("undone")
-    >>> change = Shared(make)
-    >>> with change, change:
-    ...     log.append("at work")
-    >>> log
-    ['made', 'at work', 'undone']
+    >>> @contextmanager
+    ... def change():
+    ...     print("made")
+    ...     yield
+    ...     print("undone")
+    >>> shared = Shared(change)
+    >>> with shared.held(), shared.held():
+    ...     print("at work")
+    made
+    at work
+    undone
     """
 
-    def __init__(self, make: Callable[[], Callable[[], object]]) -> None:
-        self._make = make
+    def __init__(self, change: Callable[[], AbstractContextManager[Any]]) -> None:
+        self._change = change
         self._lock = threading.Lock()
-        self._inside = 0
-        self._undo: Callable[[], object] = make
+        self._holders = 0
+        self._made = ExitStack()
 
-    def __enter__(self) -> None:
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the change."""
         with self._lock:
-            if not self._inside:
-                self._undo = self._make()
-            self._inside += 1
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        with self._lock:
-            self._inside -= 1
-            if not self._inside:
-                self._undo()
+            if not self._holders:
+                self._made.enter_context(self._change())
+            self._holders += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._holders -= 1
+                if not self._holders:
+                    self._made.close()

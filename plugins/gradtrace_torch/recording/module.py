@@ -15,7 +15,7 @@ from torch.compiler import is_compiling, is_dynamo_compiling
 from gradtrace.recording.observer import ENDS, LARGE
 from gradtrace.recording.sample import Series
 from gradtrace_torch.arguments import tensors_in
-from gradtrace_torch.compiled import QuickModule
+from gradtrace_torch.compiled import COMPILED, QuickModule
 from gradtrace_torch.edges import edge_of, node_of
 from gradtrace_torch.recording.reductions import unsaturated
 from gradtrace_torch.recording.uses import Edge, Share, Way, uses_of
@@ -99,7 +99,7 @@ class Module(QuickModule):
             node, number = result
             through = node not in heard and any(result == edge_of(each) for each in inputs)
             node.register_prehook(self._arrival(number, through=through))
-        if self.is_plain and len(uses) == len(results) == 1:
+        if COMPILED and self.is_plain and len(uses) == len(results) == 1:
             (edge, places), (node, number) = next(iter(uses.items())), results[0]
             self.suppose(Way.between(edge, node) if len(places) == 1 and not number else None)
 

@@ -169,7 +169,8 @@ class Parameter(QuickParameter):
             self.note_value(page, schedule)
         else:
             self._read_value(page, value, schedule)
-            self._note(page, "update", move_of(value, copy), schedule)
+            if self._value is not None:  # else its memory was freed, and may not be read
+                self._note(page, "update", move_of(value, copy), schedule)
 
     def note_value(self, page: Page, schedule: Schedule) -> None:
         """Note the value; a large one that nobody wrote to since is not measured again."""
@@ -180,7 +181,7 @@ class Parameter(QuickParameter):
         if known is None or known[0] != value._version or self._moves(value, schedule):
             self._read_value(page, value, schedule)
         else:
-            page.latest[self.slots["value"]] = known[1]
+            self._keep(page, "value", known[1], value, schedule)
 
     def _read_value(self, page: Page, value: Tensor, schedule: Schedule) -> None:
         row = self._note(page, "value", value, schedule)
@@ -189,10 +190,15 @@ class Parameter(QuickParameter):
     def _note(self, page: Page, quantity: str, tensor: Tensor, schedule: Schedule) -> Row | None:
         row = measure(tensor, extremes=True)
         if row is not None:
-            page.latest[self.slots[quantity]] = row
-            if schedule.histograms:
-                page.histograms[self.slots[quantity]] = histogram(tensor)
+            self._keep(page, quantity, row, tensor, schedule)
         return row
+
+    def _keep(
+        self, page: Page, quantity: str, row: Row, tensor: Tensor, schedule: Schedule
+    ) -> None:
+        page.latest[self.slots[quantity]] = row
+        if schedule.histograms:
+            page.histograms[self.slots[quantity]] = histogram(tensor)
 
     def forget_gradient(self) -> None:
         """Let go of the gradient, as a step ends."""

@@ -112,11 +112,15 @@ class Parameters:
         if not alone:
             met = set(came)
             others = [each for each in self.all if each not in met]
-        quick = unscale is None and not self.schedule.histograms
+        quick = self._is_quick(unscale)
         for some, new_only in ((came, False), (others, True)):
             left = accumulate_gradients(some, arrived=not new_only) if quick else some
             if left:
                 self._accumulate(left, unscale, new_only=new_only)
+
+    def _is_quick(self, unscale: Any = None) -> bool:
+        """Tell whether parameters may be measured quickly: neither counted nor unscaled."""
+        return unscale is None and not self.schedule.histograms
 
     @torch.no_grad()
     def _accumulate(self, some: list[Parameter], unscale: Any, *, new_only: bool) -> None:
@@ -155,9 +159,8 @@ class Parameters:
         """Measure the gradients that an optimizer takes, then copy what it is about to change."""
         if gradients:
             self._take_gradients(stepped, unscale)
-        left = stepped
-        if not self.schedule.histograms:
-            left = copy_values(stepped, large=self.schedule.large)
+        large = self.schedule.large
+        left = copy_values(stepped, large=large) if self._is_quick() else stepped
         if left:
             self._copy(left)
 
@@ -174,8 +177,7 @@ class Parameters:
             torch._foreach_copy_(rooms, values)
 
     def _take_gradients(self, stepped: list[Parameter], unscale: Any) -> None:
-        quick = unscale is None and not self.schedule.histograms
-        left = take_gradients(stepped) if quick else stepped
+        left = take_gradients(stepped) if self._is_quick(unscale) else stepped
         if left:
             self._take(left, unscale)
 
@@ -215,9 +217,8 @@ class Parameters:
         """Measure what no optimizer has touched, and return the page that was written."""
         left: list[Parameter] = []
         if self.schedule.measured:
-            left = self.all
-            if not self.schedule.histograms:
-                left = measure_values(self.all, large=self.schedule.large)
+            large = self.schedule.large
+            left = measure_values(self.all, large=large) if self._is_quick() else self.all
             if left:
                 self._measure_values(left)
         self.listen()

@@ -63,11 +63,7 @@ class PageReading:
             self._slots.append(slot)
             self._rows.append(row)
         self._histograms = page.all_histograms
-        self._transfers = list(self._send()) if self._may_be_afar() else []
-
-    def _may_be_afar(self) -> bool:
-        numbers = (*self._page.scalars.values(), *self._histograms.values())
-        return bool(self._rows) or any(isinstance(each, Tensor) for each in numbers)
+        self._transfers = list(self._send())
 
     def _send(self) -> Iterator[tuple[list[Place], Transfer]]:
         """Begin to copy what is on a device, all that is on one and of one shape together."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gradtrace.recording.ledger import Page, Row
+from gradtrace.recording.ledger import Page, Row, rows_of, slots_of
 from gradtrace.recording.observer import NEAR
 from gradtrace.recording.sample import BINS, EDGES
 from gradtrace_torch.compiled import moments_of
@@ -183,9 +183,10 @@ def rescaled(page: Page, factor: Any, *, but: Collection[int] = ()) -> Page:
     """Return the page of what is `factor` times as much, `but` for these slots."""
     if isinstance(factor, float) and factor == 1:
         return page
-    multiplied = [
-        (slot, row if slot in but else scaled(row, factor)) for slot, row in page.every_row()
-    ]
+    rows = list(page.rows)
+    for slots, numbers in page.tables:
+        rows += zip(slots_of(slots).tolist(), rows_of(numbers).tolist(), strict=True)
+    multiplied = [(slot, row if slot in but else scaled(row, factor)) for slot, row in rows]
     return replace(page, rows=multiplied, tables=[])
 
 

@@ -202,3 +202,19 @@ def test_a_gradient_is_clipped_steps_after_it_accumulated(tmp_path: Path, counte
     run = gradtrace.open_recording(tmp_path / "run")
     assert read(run, "gradient", "weight")[1::2] == pytest.approx([1.0] * 3)
     assert read(run, "unclipped gradient", "weight") == pytest.approx([5.0] * 6)
+
+
+def test_magnitudes_of_a_large_value_are_counted_though_it_is_not_read_again(
+    tmp_path: Path,
+) -> None:
+    model = nn.Sequential(nn.Linear(200, 200).requires_grad_(False), nn.Linear(200, 1))
+    optimizer = torch.optim.SGD(model[1].parameters(), lr=0.1)
+    options: dict[str, Any] = {"large_every": 4, "histograms_every": 3, "snapshots_every": None}
+    with gradtrace.record(model, tmp_path / "run", optimizer=optimizer, **options) as recorder:
+        for _ in range(7):
+            model(torch.randn(2, 200)).sum().backward()
+            optimizer.step()
+            recorder.step()
+    found = gradtrace.open_recording(tmp_path / "run").histograms("0.weight", "value")
+    assert found.steps.tolist() == [0, 3, 6]
+    assert found.counts.sum(axis=1).tolist() == [40_000] * 3
