@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -201,8 +200,7 @@ def _sums(flat: Tensor, low: float, high: float) -> tuple[Any, ...]:
         return flat.sum(dtype=torch.float64).item(), largest, low, high, bad
     smallest_safe, largest_safe = _SAFE[flat.dtype]
     if smallest_safe < largest < largest_safe:
-        array = flat.numpy()  # its dot product takes half of the time of torch's
-        return flat.sum().item(), math.sqrt(np.dot(array, array)), low, high, 0
+        return flat.sum().item(), math.sqrt(torch.dot(flat, flat).item()), low, high, 0
     if largest == 0.0:
         return 0.0, 0.0, low, high, 0
     scaled = flat.double() / largest

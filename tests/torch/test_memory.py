@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -144,6 +146,27 @@ def test_an_activation_freed_in_the_block(size: int, keep: str) -> None:
     assert graph.nodes["mul"]["value"].norm == expected
     assert "not computed" in str(graph) or size != 5
     assert graph.check().ok
+
+
+@pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "not compiled"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_memory_that_was_read_can_be_resized(
+    dtype: torch.dtype, compiled: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not compiled:
+        for place in ("statistics", "recording.reductions"):
+            monkeypatch.setattr(f"gradtrace_torch.{place}.moments_of", lambda *_, **options: None)
+    model = nn.Sequential(nn.Linear(90, 90), nn.Tanh()).to(dtype)
+    weight, x = model[0].weight, torch.randn(8, 90, dtype=dtype)
+    options: dict[str, Any] = {"histograms_every": 1, "snapshots_every": 2}
+    with gradtrace.record(model, tmp_path / "run", **options) as recorder:
+        for _ in range(3):
+            y = model(x)
+            y.sum().backward()
+            recorder.step()
+    assert weight.grad is not None
+    for each in (weight, weight.grad, x, y):
+        each.untyped_storage().resize_(0)  # raises where NumPy has seen it
 
 
 @pytest.mark.parametrize("keep", ["summary", "small", "all"])

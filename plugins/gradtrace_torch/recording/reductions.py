@@ -6,7 +6,7 @@ On a device the numbers stay there, and nothing waits for them.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -127,24 +127,22 @@ def move_of(now: Tensor, before: Tensor) -> Tensor:
 
 
 def _row_of_blocks(tensor: Tensor, ends: Ends) -> Row:
-    """Return what NumPy finds, also where squares overflow or vanish or elements are not finite."""
+    """Return what NumPy finds, also where squares overflow or vanish or elements are not finite.
+
+    It is given copies: memory that NumPy has seen cannot be resized any more.
+    """
     if tensor.numel() == 0:
         return (0.0, 0.0, 0.0, NAN, NAN, 0.0, 0.0, NAN if ends is None else 0.0, 0.0)
     with np.errstate(all="ignore"):
-        blocks = _blocks(flat(tensor.detach()).numpy())
-        rows = np.array([_careful_row(block, ends) for block in blocks])
+        blocks = flat(tensor.detach()).split(_BLOCK)
+        wide = (block.to(torch.float64, copy=True).numpy() for block in blocks)
+        rows = np.array([_careful_row(block, ends) for block in wide])
         whole = rows.sum(axis=0)
         whole[3], whole[4] = np.fmin.reduce(rows[:, 3]), np.fmax.reduce(rows[:, 4])
     return tuple(whole.tolist())
 
 
-def _blocks(array: Numbers) -> Iterator[Numbers]:
-    for start in range(0, array.size, _BLOCK):
-        yield array[start : start + _BLOCK]
-
-
-def _careful_row(block: Numbers, ends: Ends) -> Row:
-    wide = block.astype(np.float64)
+def _careful_row(wide: Numbers, ends: Ends) -> Row:
     near = NAN if ends is None else _near_in(wide, ends)
     nan, size = 0, wide.size
     if not math.isfinite(wide.sum()):
@@ -215,13 +213,13 @@ def histogram(tensor: Tensor) -> Histogram | Tensor | None:
         counts = exponents_of(x)
         counts[0] += unstored
         return counts
-    bits = x.float().numpy().view(np.uint32)
     exponents = np.zeros(512, np.int64)
-    for start in range(0, len(bits), _COUNTED):
-        exponents += np.bincount(bits[start : start + _COUNTED] >> 23, minlength=512)
+    for part in x.split(_COUNTED):
+        bits = part.to(torch.float32, copy=True).numpy().view(np.uint32)
+        exponents += np.bincount(bits >> 23, minlength=512)
     exponents = exponents[:256] + exponents[256:]
     if exponents[255]:
-        exponents[255] -= int(np.count_nonzero(np.isnan(bits.view(np.float32))))
+        exponents[255] -= int(torch.isnan(x).sum())
     exponents[0] += unstored
     return binned(exponents)
 
