@@ -45,7 +45,7 @@ def record(
     *,
     optimizer: Any = None,
     every: int = 1,
-    large_every: int = 4,
+    updates_every: int = 4,
     histograms_every: int | None = 100,
     snapshots_every: int | None = 1000,
     include: Names = None,
@@ -66,10 +66,8 @@ def record(
         optimizer: The optimizer, or a list of several; otherwise those are followed that step
             parameters of the model.
         every: Record every so many steps.
-        large_every: Look every so many steps at what is large, more than 32,768 elements: outputs
-            of modules with their gradients, and by how much a parameter moves, for which it is
-            copied. All else is looked at in every step. To read all in each (1) takes some 3 to 5 %
-            of a step on a CPU.
+        updates_every: Measure every so many steps by how much each large parameter moves, one of
+            more than 32,768 elements, which is copied for it. All else is measured in every step.
         histograms_every: Count magnitudes every so many steps; never if None.
         snapshots_every: Trace every so many steps whole; never if None.
         include: Names of the modules and parameters that are recorded, such as `"encoder.*"`, one
@@ -84,7 +82,7 @@ def record(
     """
     require_intervals(
         every=every,
-        large_every=large_every,
+        updates_every=updates_every,
         histograms_every=histograms_every,
         snapshots_every=snapshots_every,
     )
@@ -92,7 +90,7 @@ def record(
         model,
         Path(directory),
         optimizers=as_tuple(optimizer),
-        intervals=(every, large_every, histograms_every, snapshots_every),
+        intervals=(every, updates_every, histograms_every, snapshots_every),
         wanted=selector(include, exclude),
         config=config,
         on_finding=on_finding,
@@ -168,7 +166,7 @@ class Recorder:
         facts = origin(self._config)
         told = plain(self._follower.facts)
         facts["versions"] |= told.pop("versions", {})
-        facts |= told | {"every": self._intervals[0], "large_every": self._intervals[1]}
+        facts |= told | {"every": self._intervals[0], "updates_every": self._intervals[1]}
         self._writer = Writer(
             self.directory,
             facts,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import subprocess
+import sys
 import weakref
 from pathlib import Path
 from typing import Any
@@ -64,6 +66,23 @@ def assert_moments(found: Any, tensor: Tensor) -> None:
     assert found[1] == pytest.approx(expected[1], abs=relative * largest)
     assert found[2] == pytest.approx(expected[2], rel=relative)
     np.testing.assert_array_equal([found[0], *found[3:]], [expected[0], *expected[3:]])
+
+
+def assert_sums(found: Any, whole: Any) -> None:
+    """Compare the sums alone with those of which all is known; the rest is not computed."""
+    assert found is not None
+    assert found[0] == whole[0]
+    assert found[2] == pytest.approx(whole[2], rel=1e-6)
+    largest = math.sqrt(whole[2]) * math.sqrt(whole[0])  # that the sum of the magnitudes can be
+    assert found[1] == pytest.approx(whole[1], abs=1e-6 * largest)
+    np.testing.assert_array_equal(found[3:], [math.nan] * 3 + [whole[6], math.nan, whole[8]])
+
+
+def noted(tensor: Tensor, **options: Any) -> list[float]:
+    """Return the row of a tensor on a sheet."""
+    sheet = Sheet(**options)
+    assert sheet.note(0, tensor)
+    return rows_of(sheet.turn()[1])[0].tolist()  # type: ignore[no-any-return]
 
 
 def moved(before: Tensor, now: Tensor) -> dict[str, Any]:
@@ -130,6 +149,7 @@ def test_moments_are_those_of_numpy_where_squares_fail(dtype: torch.dtype, place
     wide = torch.float64 if dtype is torch.float64 else torch.float32
     for x in (*tensors, alone):
         assert_moments(moments_of(x), x)
+        assert_sums(noted(x, sums_only=True), moments_of(x))
         for before in (zeros, x, vanishing):
             found = moved(before, x)
             assert_moments(found["value"], x)
@@ -194,6 +214,17 @@ def test_results_are_the_same_on_every_processor(tmp_path: Path) -> None:
         )
 
 
+@needs_compiled
+def test_a_pytorch_that_tells_nothing_in_c_is_read_in_python() -> None:
+    program = """if True:
+        import torch
+        torch.Tensor.__dlpack_c_exchange_api__ = None
+        from gradtrace_torch.compiled import COMPILED, moments_of
+        assert not COMPILED and moments_of(torch.ones(3)) is None
+    """
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_it_installs_without_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     library = build.library_of("memory", tmp_path)
     library.write_bytes(b"compiled for another machine")
@@ -223,7 +254,7 @@ def test_rows_are_those_of_numpy(
     for size in (1, 100, 2**16 + 1):
         x = drawn(size, dtype, 6)
         x = torch.cat([x, torch.tensor(planted).to(dtype)])
-        row = measure(x, ends=(-1.0, 1.0))
+        row = measure(x, extremes=True, ends=(-1.0, 1.0))
         assert row is not None
         wide = x.double().numpy()
         finite = wide[np.isfinite(wide)]
@@ -235,6 +266,9 @@ def test_rows_are_those_of_numpy(
         np.testing.assert_allclose(row[2], sums[1], rtol=1e-6)
         assert list(row[3:5]) == [finite.min(), finite.max()]
         assert list(row[5:]) == [*counts, near, np.isnan(wide).sum()]
+        assert_sums(measure(x), row)
+        if fast and moments_of(x) is not None:
+            assert_sums(noted(x, sums_only=True), row)
 
 
 @pytest.mark.parametrize("fast", [True, False], ids=["compiled", "not compiled"])

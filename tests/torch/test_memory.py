@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import gradtrace
-from gradtrace.recording.ledger import Layout, slots_of
+from gradtrace.recording.ledger import Layout, Page, slots_of
 from gradtrace.recording.observer import Schedule
 from gradtrace_torch.compiled import Sheet, moments_of
 from gradtrace_torch.elements import is_there
@@ -114,13 +114,14 @@ def test_what_cannot_be_read_is_not_computed(name: str, keep: str) -> None:
 @pytest.mark.parametrize("histograms", [False, True])
 def test_a_parameter_freed_while_an_optimizer_stepped(histograms: bool) -> None:
     parameter = nn.Parameter(torch.full((7,), 2.0))
-    parameters = Parameters([("weight", parameter)], Layout(), lambda tensor: None)
+    parameters = Parameters([("weight", parameter)], Layout(), Page(), lambda tensor: None)
     parameters.schedule = Schedule(histograms=histograms)  # those take the way in Python
     stepped = parameters.all
     parameters.before_step(stepped, None, gradients=False)
     without_memory(parameter.data)
     parameters.after_step(stepped, gradients=False)
-    page = parameters.turn()
+    parameters.turn()
+    page = parameters.page
     assert not page.all_rows
     assert slots_of(page.tables[0][0]).tolist() == []
 

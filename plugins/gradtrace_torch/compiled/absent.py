@@ -12,7 +12,6 @@ from torch import Tensor
 from torch._C import _current_graph_task_id
 
 from gradtrace.recording.ledger import Row
-from gradtrace.recording.observer import LARGE
 
 __all__ = [
     "QuickCalls",
@@ -39,7 +38,12 @@ def moments_of(tensor: Tensor, *, low: float = 0.0, high: float = 0.0) -> Row | 
 
 
 class Sheet:
-    """Rows of statistics, each with the slot it belongs in."""
+    """Rows of statistics, each with the slot it belongs in.
+
+    With `sums_only`, lowest, highest and zeros are not computed, which takes half the time.
+    """
+
+    def __init__(self, *, sums_only: bool = False) -> None: ...
 
     def note(self, slot: int, tensor: Tensor, low: float = 0.0, high: float = 0.0) -> bool:
         """Measure a tensor, unless it was the last one; False where that cannot be done here."""
@@ -73,8 +77,6 @@ class QuickCalls:
         self.on = True
         self.expectant = True
         """Whether somebody waits to hear that the model works again."""
-        self.large = True
-        """Whether large tensors are measured in this step."""
         self.task = -2
         """The backward pass that was met last."""
         self.outputs, self.gradients = Sheet(), Sheet()
@@ -89,7 +91,7 @@ class QuickCalls:
 
     def arrived(self, slot: int, gradient: Tensor | None) -> None:
         """Take note of a gradient, of which the next one to arrive may be the same tensor."""
-        if gradient is None or not self.on or not (self.large or gradient.numel() <= LARGE):
+        if gradient is None or not self.on:
             return
         task = _current_graph_task_id()
         if task != self.task:
@@ -118,7 +120,10 @@ class QuickModule:
 
     def __init__(self, calls: QuickCalls, low: float, high: float, *, plain: bool) -> None:
         self.is_plain = plain
-        """Whether it reads nothing but its arguments and parameters."""
+        """Whether it reads nothing but its arguments and parameters.
+
+        Who derives from it has a method `began()`, called as a call ends of one that is not.
+        """
         self.low, self.high = low, high
         self.output_slot = self.upstream_slot = self.downstream_slot = -1
 

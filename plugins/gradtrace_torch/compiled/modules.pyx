@@ -5,27 +5,24 @@ import torch
 from torch._C import _current_graph_task_id, _has_torch_function_unary, is_grad_enabled
 from torch._C._functorch import peek_interpreter_stack
 
-from gradtrace.recording.observer import LARGE as _LARGE
-
 from gradtrace_torch.compiled.memory cimport Sheet
 
 cdef object Tensor = torch.Tensor
-cdef Py_ssize_t LARGE = _LARGE
 cdef Py_ssize_t SMALL = 4096
 """Elements up to which it costs less to measure the two ends of a way than to hear of both."""
 
 
 cdef class QuickCalls:
-    cdef public bint on, large, expectant
+    cdef public bint on, expectant
     cdef public long long task
     cdef public Sheet outputs, gradients
     cdef public set forward
     cdef public list parameters
 
     def __init__(self):
-        self.on = self.large = self.expectant = True
+        self.on = self.expectant = True
         self.task = -2
-        self.outputs, self.gradients = Sheet(), Sheet()
+        self.outputs, self.gradients = Sheet(), Sheet(sums_only=True)
         self.forward, self.parameters = set(), []
 
     def parameter_arrived(self, parameter):
@@ -38,7 +35,7 @@ cdef class QuickCalls:
         self._arrived(slot, gradient)
 
     cdef int _arrived(self, int slot, object gradient) except -1:
-        if gradient is None or not self.on or (not self.large and gradient.numel() > LARGE):
+        if gradient is None or not self.on:
             return 0
         cdef long long task = _current_graph_task_id()
         if task != self.task:
@@ -93,30 +90,25 @@ cdef class QuickModule:
 
     def follow(self, tuple arguments, object output):
         cdef QuickCalls calls = self._calls
-        cdef Py_ssize_t size
-        cdef bint repeats, skips
+        cdef bint repeats
         if not calls.on:
             return True
-        if not self.is_plain or self.output_slot < 0 or len(arguments) != 1:
+        if self.output_slot < 0 or len(arguments) != 1:
             return False
         given = arguments[0]
         if type(output) is not Tensor or type(given) is not Tensor or given is output:
             return False
-        if _has_torch_function_unary(output):
+        if _has_torch_function_unary(output) or not self.is_plain and given.requires_grad:
             return False
-        size = output.numel()
-        skips = size > LARGE and not calls.large
-        if skips and not calls.expectant:
-            return True
         if peek_interpreter_stack() is not None or not is_grad_enabled():
             return False
         repeats = _current_graph_task_id() != -1
         if calls.expectant and not repeats:
             calls.begin()
-        if skips:
-            return True
-        if not self._put_hooks(given, output, size <= SMALL):
+        if not self._put_hooks(given, output):
             return False
+        if not self.is_plain:
+            self.began()
         if not repeats:
             calls.forward.add(self)
         elif self in calls.forward:  # a checkpoint computes again what was measured before
@@ -125,7 +117,7 @@ cdef class QuickModule:
             calls.put_odd(self, output)
         return True
 
-    cdef bint _put_hooks(self, object given, object output, bint small) except -1:
+    cdef bint _put_hooks(self, object given, object output) except -1:
         """Put hooks where they were needed last time; False if that is not where they are now."""
         try:
             node = output.grad_fn
@@ -147,7 +139,7 @@ cdef class QuickModule:
                 return False
         except (AttributeError, IndexError, RuntimeError):  # it leads elsewhere; see `node_of`
             return False
-        if self._core_slot >= 0 and (small or user is node):
+        if self._core_slot >= 0 and (user is node or output.numel() <= SMALL):
             core.register_hook(self._through)
         else:
             node.register_prehook(self._came)

@@ -19,7 +19,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { LANES = 16, BLOCK = 1024 };
+enum { LANES = 16, MANY_LANES = 32, BLOCK = 1024 };
 
 /* The statistics that are recorded of a tensor, in the order of `FIELDS`. */
 typedef struct {
@@ -136,6 +136,34 @@ INLINE void finish(moments *found, size_t size) {
         finish(found, size);                                                                       \
     }                                                                                              \
                                                                                                    \
+    /* The sums alone, in half the time. What is not finite is counted all the same. */            \
+    FOR_EACH_PROCESSOR static void sums_##NAME(const void *memory, size_t size, moments *found) {  \
+        const STORED *elements = memory;                                                           \
+        double sum[MANY_LANES] = {0}, squares[MANY_LANES] = {0};                                   \
+        for (size_t start = 0; start < size; start += BLOCK) {                                     \
+            REAL some[MANY_LANES] = {0}, some_squares[MANY_LANES] = {0};                           \
+            size_t end = size - start < BLOCK ? size : start + BLOCK, i = start;                   \
+            for (; i + MANY_LANES <= end; i += MANY_LANES)                                         \
+                for (int j = 0; j < MANY_LANES; j++) {                                             \
+                    REAL x = from_##NAME(elements[i + j]);                                         \
+                    some[j] += x;                                                                  \
+                    some_squares[j] += x * x;                                                      \
+                }                                                                                  \
+            for (int j = 0; i < end; i++, j++) {                                                   \
+                REAL x = from_##NAME(elements[i]);                                                 \
+                some[j] += x;                                                                      \
+                some_squares[j] += x * x;                                                          \
+            }                                                                                      \
+            for (int j = 0; j < MANY_LANES; j++) sum[j] += some[j], squares[j] += some_squares[j]; \
+        }                                                                                          \
+        *found = NOTHING;                                                                          \
+        for (int j = 0; j < MANY_LANES; j++)                                                       \
+            found->sum += sum[j], found->sum_of_squares += squares[j];                             \
+        if (are_doubtful(found, size, least_square_##NAME)) moments_##NAME(memory, size, found);   \
+        found->count = size;                                                                       \
+        found->lowest = found->highest = found->zeros = NAN;                                       \
+    }                                                                                              \
+                                                                                                   \
     /* How many elements are below or above a range. */                                            \
     FOR_EACH_PROCESSOR static double outside_##NAME(const void *memory, size_t size, double low,   \
                                                     double high) {                                 \
@@ -190,11 +218,12 @@ DEFINE_MOVE(bf16, uint16_t, float, f32)
 typedef struct {
     size_t bytes;
     void (*measure)(const void *memory, size_t size, moments *found);
+    void (*measure_sums)(const void *memory, size_t size, moments *found);
     void (*measure_move)(const void *now, const void *before, size_t size, moments *value,
                          moments *move);
     double (*count_outside)(const void *memory, size_t size, double low, double high);
 } element_type;
 
-static const element_type F32 = {4, moments_f32, move_f32, outside_f32};
-static const element_type F64 = {8, moments_f64, move_f64, outside_f64};
-static const element_type BF16 = {2, moments_bf16, move_bf16, outside_bf16};
+static const element_type F32 = {4, moments_f32, sums_f32, move_f32, outside_f32};
+static const element_type F64 = {8, moments_f64, sums_f64, move_f64, outside_f64};
+static const element_type BF16 = {2, moments_bf16, sums_bf16, move_bf16, outside_bf16};

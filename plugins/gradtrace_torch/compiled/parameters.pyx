@@ -31,7 +31,7 @@ cdef class QuickParameter:
     cdef void *room
     cdef size_t room_size
     cdef Elements before
-    cdef object before_stride
+    cdef bint has_before
 
     def __init__(self, tensor, slots):
         self.tensor = tensor
@@ -104,27 +104,27 @@ cdef class QuickParameter:
             self.room_size = size
         memcpy(self.room, self.before.memory, size)
         self.before.memory = self.room
-        self.before_stride = self.tensor.stride()
+        self.has_before = True
         return True
 
     cdef int drop_copy(self) noexcept:
         free(self.room)
-        self.room, self.room_size, self.before_stride = NULL, 0, None
+        self.room, self.room_size, self.has_before = NULL, 0, False
         return 0
 
     cdef bint note_move(self, bint large) except -1:
         """Note the value, and what was added to it since it was copied."""
         cdef Elements now
         cdef moments move
-        stride, self.before_stride = self.before_stride, None
-        self.has_accumulated = False
+        cdef bint has_before = self.has_before
+        self.has_before = self.has_accumulated = False
         self.value_version = None  # it may have been written to through `.data`, unnoticed
         if (
-            stride is None
+            not has_before
             or not locate(self.tensor, &now)
             or now.type != self.before.type
             or now.size != self.before.size
-            or self.tensor.stride() != stride
+            or now.order != self.before.order
         ):
             return self.note_value(large)
         measure_move(&now, &self.before, &self.value, &move)

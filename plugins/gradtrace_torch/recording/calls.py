@@ -27,6 +27,7 @@ class Calls(QuickCalls):
     def __init__(self, layout: Layout, passes: Passes, working: Callable[[], None]) -> None:
         super().__init__()
         self.page = Page()
+        """What is measured in the step that runs, also by others."""
         self.output_slots: set[int] = set()
         """Slots of what is no gradient."""
         self.followed: set[nn.Module] = set()
@@ -60,7 +61,7 @@ class Calls(QuickCalls):
         return output, upstream, downstream
 
     def turn(self) -> Page:
-        """Return the page that was written, and begin another."""
+        """Return the page of the step that ends, and begin another."""
         self.page.tables.append(self.outputs.turn())
         self._streams.join()
         page, self.page = self.page, Page()

@@ -28,7 +28,7 @@ from gradtrace_torch.recording.parameters import Parameters
 from gradtrace_torch.recording.passes import Found, Passes
 from gradtrace_torch.recording.ranks import averaged_by, gather, place_in_world, unwrapped
 from gradtrace_torch.recording.readback import PageReading, as_scalar
-from gradtrace_torch.recording.reductions import rescaled
+from gradtrace_torch.recording.reductions import add_scaled, rescale
 from gradtrace_torch.recording.scaling import Scaling
 
 __all__ = ["TorchFollower"]
@@ -137,7 +137,7 @@ class TorchFollower:
         self._world = averaged_by(self._outermost)
         alone = self._world == 1 and self._calls.followed
         arrived = self._calls.parameter_arrived if alone else self._arrived
-        self._parameters = Parameters(self._named(), self._layout, arrived)
+        self._parameters = Parameters(self._named(), self._layout, self._calls.page, arrived)
         self._parameters.schedule = self._schedule
         return self._parameters
 
@@ -185,7 +185,7 @@ class TorchFollower:
             self._scaling.search()
             unscale = self._unscale = self._reciprocal()
             factor = (1.0 if unscale is None else unscale) / self._world
-            self._calls.page.join(rescaled(found.page(), factor))
+            add_scaled(self._calls.page, found.rows, [found.sheet.turn()], factor)
             self._params.measure_gradients(found.arrived, unscale, alone=self._world == 1)
 
     def _before_step(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -224,7 +224,7 @@ class TorchFollower:
         factor = (1.0 if self._unscale is None else self._unscale) / (
             1.0 if before is None else before
         )
-        self._calls.page = rescaled(self._calls.page, factor, but=self._calls.output_slots)
+        rescale(self._calls.page, factor, but=self._calls.output_slots)
         self._params.rescale(factor)
 
     def _after_step(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -244,7 +244,8 @@ class TorchFollower:
     def _turn(self) -> Page:
         with DisableTorchFunction():
             page = self._calls.turn()
-            page.join(self._params.turn())
+            self._params.turn()
+            self._params.page = self._calls.page
         page.scalars, self._scalars = self._scalars, {}
         return page
 
@@ -265,7 +266,7 @@ class TorchFollower:
     def begin(self, schedule: Schedule) -> None:
         """Measure the next step as `schedule` says."""
         self._schedule = schedule
-        self._calls.on, self._calls.large = schedule.measured, schedule.large
+        self._calls.on = schedule.measured
         if self._parameters is not None:
             self._parameters.schedule = schedule
 

@@ -12,7 +12,7 @@ from torch._C import DisableTorchFunction, _current_graph_task_id
 from torch._C._functorch import peek_interpreter_stack
 from torch.compiler import is_compiling, is_dynamo_compiling
 
-from gradtrace.recording.observer import ENDS, LARGE
+from gradtrace.recording.observer import ENDS
 from gradtrace.recording.sample import Series
 from gradtrace_torch.arguments import tensors_in
 from gradtrace_torch.compiled import COMPILED, QuickModule
@@ -58,21 +58,20 @@ class Module(QuickModule):
         calls = self._calls
         if not calls.on or is_compiling():
             return
-        since = 0 if self.is_plain else self._began()
+        since = 0 if self.is_plain else self.began()
         if not is_grad_enabled() or peek_interpreter_stack() is not None:
             return  # inside of a transform, such as vmap, there are no elements to read
         if calls.expectant and _current_graph_task_id() == -1:
             calls.begin()
         outputs = [output] if type(output) is Tensor else _tensors(output)
-        if not calls.large and any(map(_is_large, outputs)):
-            return
         if self.output_slot < 0:
             self.take_slots(*calls.slots(self._name, self._series))
         for tensor in outputs:
             calls.put(self, tensor)
         self._look_for_it(arguments, keywords, outputs, since)
 
-    def _began(self) -> int:
+    def began(self) -> int:
+        """Return how many autograd nodes there were before the call that ends."""
         while self._calls.since:
             call, number = self._calls.since.pop()
             if call is self:
@@ -123,10 +122,6 @@ def _listener(
             share.add(downstream[slot])
 
     return hook
-
-
-def _is_large(tensor: Tensor) -> bool:
-    return tensor.numel() > LARGE
 
 
 def _tensors(value: Any) -> list[Tensor]:

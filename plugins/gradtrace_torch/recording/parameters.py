@@ -29,7 +29,7 @@ __all__ = ["Parameters"]
 
 
 class Parameters:
-    """Follows the parameters of a model from step to step.
+    """Follows the parameters of a model from step to step, and writes on the `page` of each.
 
     `arrived` is called with each one that has received a gradient.
     """
@@ -38,9 +38,10 @@ class Parameters:
         self,
         named: Iterable[tuple[str, nn.Parameter]],
         layout: Layout,
+        page: Page,
         arrived: Callable[[Tensor], None],
     ) -> None:
-        self.page = Page()
+        self.page = page
         self.schedule = Schedule()
         self.all: list[Parameter] = []
         self._layout = layout
@@ -213,8 +214,8 @@ class Parameters:
             if each.slots["value"] not in latest:
                 each.note_value(self.page, self.schedule)
 
-    def turn(self) -> Page:
-        """Measure what no optimizer has touched, and return the page that was written."""
+    def turn(self) -> None:
+        """Measure what no optimizer has touched, and write the last of the step."""
         left: list[Parameter] = []
         if self.schedule.measured:
             large = self.schedule.large
@@ -225,9 +226,7 @@ class Parameters:
         turn(self.all, self._sheet)
         for each in left:
             each.hand_back()
-        page, self.page = self.page, Page()
-        page.tables.append(self._sheet.turn())
-        return page
+        self.page.tables.append(self._sheet.turn())
 
     def stop(self) -> None:
         """Remove every hook."""

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch._C import _current_graph_task_id
 from torch.autograd import Variable
 
-from gradtrace.recording.ledger import Page, Row
+from gradtrace.recording.ledger import Row
 from gradtrace_torch.compiled import Sheet
 
 __all__ = ["Found", "Passes"]
@@ -19,16 +19,12 @@ class Found:
 
     def __init__(self, task: int) -> None:
         self.task = task
-        self.sheet = Sheet()
+        self.sheet = Sheet(sums_only=True)
         self.rows: list[tuple[int, Row]] = []
         """What is not on the sheet."""
         self.adds = False
         self.arrived: list[Tensor] = []
         """Parameters that received a gradient in it, and in no pass inside of it."""
-
-    def page(self) -> Page:
-        """Return what was found."""
-        return Page(rows=self.rows, tables=[self.sheet.turn()])
 
 
 class Passes:

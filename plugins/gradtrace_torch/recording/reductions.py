@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gradtrace.recording.ledger import Page, Row, rows_of, slots_of
+from gradtrace.recording.ledger import Page, Row, Table, rows_of, slots_of
 from gradtrace.recording.observer import NEAR
 from gradtrace.recording.sample import BINS, EDGES
 from gradtrace_torch.compiled import moments_of
@@ -33,11 +32,12 @@ from gradtrace_torch.recording.afar import exponents_of, row_afar
 __all__ = [
     "Ends",
     "Histogram",
+    "add_scaled",
     "binned",
     "histogram",
     "measure",
     "move_of",
-    "rescaled",
+    "rescale",
     "scaled",
     "unsaturated",
 ]
@@ -66,21 +66,24 @@ def measure(
 
     Args:
         tensor: Of any layout, type and device. Of a complex one the magnitudes are measured.
-        extremes: Whether sum, minimum and maximum are wanted on a device, where each costs a pass.
-        zeros: Whether elements that are 0 are counted there.
+        extremes: Whether minimum and maximum are wanted, and on a device the sum: each costs a pass
+            there.
+        zeros: Whether elements that are 0 are counted on a device. On the host they are counted
+            with the extremes, and these with them.
         ends: Where to count elements that are near an end.
     """
     if is_ordinary(tensor) and is_there(tensor):
-        return _row_of(tensor, ends)
+        return _row_of(tensor, ends, whole=extremes or zeros)
     x = elements(tensor)
     if x is None:
         return None
     unstored = 0 if tensor.layout is torch.strided else tensor.numel() - x.numel()
     if x.is_cpu or x.numel() == 0:
-        row = _row_of(x, ends)
+        extremes |= zeros
+        row = _row_of(x, ends, whole=extremes)
     else:
         row = row_afar(x, extremes=extremes, zeros=zeros, ends=ends)
-    return _with_unstored(row, unstored) if unstored else row
+    return _with_unstored(row, unstored, extremes=extremes) if unstored else row
 
 
 def elements(tensor: Tensor) -> Tensor | None:
@@ -102,10 +105,11 @@ def elements(tensor: Tensor) -> Tensor | None:
         return None
 
 
-def _row_of(tensor: Tensor, ends: Ends) -> Row:
-    """Return the statistics of elements in the memory of the host."""
+def _row_of(tensor: Tensor, ends: Ends, *, whole: bool) -> Row:
+    """Return the statistics of elements on the host; extremes and zeros only if `whole`."""
     low, high = unsaturated(ends)
-    return moments_of(tensor, low=low, high=high) or _row_of_blocks(tensor, ends)
+    row = moments_of(tensor, low=low, high=high) or _row_of_blocks(tensor, ends)
+    return row if whole else (*row[:3], NAN, NAN, NAN, *row[6:])
 
 
 def unsaturated(ends: Ends) -> tuple[float, float]:
@@ -159,14 +163,13 @@ def _near_in(array: Numbers, ends: tuple[float, float]) -> int:
     return int(np.count_nonzero(array < low) + np.count_nonzero(array > high))
 
 
-def _with_unstored(row: Row, unstored: int) -> Row:
+def _with_unstored(row: Row, unstored: int, *, extremes: bool) -> Row:
     """Return the statistics of a sparse tensor, to whose zeros those belong that it leaves out."""
     size, total, sumsq, low, high, zeros, *rest = row
-    low, high = (NAN if edge is NAN else edge for edge in (low, high))
-    if isinstance(low, float):
-        low, high = min(0.0, low), max(0.0, high)
-    else:
+    if isinstance(low, Tensor):
         low, high = low.clamp(max=0.0), high.clamp(min=0.0)
+    elif extremes:  # of none that is stored they are NaN
+        low, high = min(0.0, low), max(0.0, high)
     return (size + unstored, total, sumsq, low, high, zeros + unstored, *rest)
 
 
@@ -177,15 +180,29 @@ def scaled(row: Row, factor: Any) -> Row:
     return (size, *sums, _times(low, factor), _times(high, factor), *rest)
 
 
-def rescaled(page: Page, factor: Any, *, but: Collection[int] = ()) -> Page:
-    """Return the page of what is `factor` times as much, `but` for these slots."""
+def add_scaled(
+    page: Page,
+    rows: list[tuple[int, Row]],
+    tables: list[Table],
+    factor: Any,
+    *,
+    but: Collection[int] = (),
+) -> None:
+    """Add to a page what is `factor` times as much as these, `but` for these slots."""
     if isinstance(factor, float) and factor == 1:
-        return page
-    rows = list(page.rows)
-    for slots, numbers in page.tables:
+        page.rows += rows
+        page.tables += tables
+        return
+    rows = list(rows)
+    for slots, numbers in tables:
         rows += zip(slots_of(slots).tolist(), rows_of(numbers).tolist(), strict=True)
-    multiplied = [(slot, row if slot in but else scaled(row, factor)) for slot, row in rows]
-    return replace(page, rows=multiplied, tables=[])
+    page.rows += [(slot, row if slot in but else scaled(row, factor)) for slot, row in rows]
+
+
+def rescale(page: Page, factor: Any, *, but: Collection[int]) -> None:
+    """Multiply rows and tables of a page by `factor`, `but` for these slots."""
+    rows, tables, page.rows, page.tables = page.rows, page.tables, [], []
+    add_scaled(page, rows, tables, factor, but=but)
 
 
 def _times(cell: Any, factor: Any) -> Any:

@@ -54,7 +54,7 @@ def test_statistics_are_those_of_the_host(
     monkeypatch.setattr(remote, "_PART", part)
     ends = (-1.0, 1.0)
     found = numbers(row_afar(x, extremes=True, zeros=True, ends=ends))
-    expected = measure(x.double(), ends=ends)
+    expected = measure(x.double(), extremes=True, ends=ends)
     assert expected is not None
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
     few = numbers(row_afar(x, extremes=False, zeros=False, ends=None))

@@ -144,14 +144,18 @@ def truth_of(model: nn.Module, **options: Any) -> Truth:
     return truth
 
 
+@pytest.mark.filterwarnings("ignore:Full backward hook is firing")
+@pytest.mark.parametrize("asked", [True, False], ids=["input asks", "input asks not"])
 @pytest.mark.parametrize("name", MODELS)
-def test_outputs_and_gradients_are_those_that_torch_tells(tmp_path: Path, name: str) -> None:
+def test_outputs_and_gradients_are_those_that_torch_tells(
+    tmp_path: Path, name: str, asked: bool
+) -> None:
     torch.manual_seed(2)
     model = MODELS[name]()
-    truth, other = truth_of(twin(model)), twin(model)
-    train(other, lambda step: None)
-    with gradtrace.record(model, tmp_path / "run", large_every=1) as recorder:
-        train(model, lambda step: recorder.step())
+    truth, other = truth_of(twin(model), requires_grad=asked), twin(model)
+    train(other, lambda step: None, requires_grad=asked)
+    with gradtrace.record(model, tmp_path / "run") as recorder:
+        train(model, lambda step: recorder.step(), requires_grad=asked)
     for p, q in zip(model.parameters(), other.parameters(), strict=True):
         assert torch.equal(p, q)
     assert_recorded(tmp_path / "run", truth)

@@ -28,8 +28,7 @@ class Varied(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first = nn.Conv2d(1, 4, 3, padding=1)
-        self.act = nn.ReLU(inplace=True)
+        self.stem = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(inplace=True))
         self.pool = nn.MaxPool2d(2)
         self.rows = nn.GRU(16, 8, batch_first=True)
         self.brief = nn.Linear(8, 8, dtype=torch.bfloat16)
@@ -42,7 +41,7 @@ class Varied(nn.Module):
         self.idle = nn.Linear(2, 2)
 
     def forward(self, images: Tensor, words: Tensor) -> Tensor:
-        x = self.pool(self.act(self.first(images)))
+        x = self.pool(self.stem(images))
         x, _ = self.rows(x.to(memory_format=torch.channels_last).flatten(2))
         x = self.brief(x.bfloat16()).float() + self.exact(x.double()).float()
         x = self.same(torch.tanh(self.same(x)))

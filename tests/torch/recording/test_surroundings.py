@@ -206,7 +206,7 @@ def test_gradients_are_recorded_unscaled(tmp_path: Path, unscales: bool, fused: 
         out = other(x[step])
         out.retain_grad()
         out.pow(2).sum().backward()
-        truth.tell(step, "upstream gradient", "2", out.grad)
+        truth.tell(step, "upstream gradient", "2", out.grad, "norm", "rms", "nonfinite", "count")
         for name, p in other.named_parameters():
             truth.tell(step, "unclipped gradient", name, p.grad)
             if not unscales:
