@@ -71,7 +71,7 @@ def dashboard(folder: Path) -> Iterator[str]:
         yield line.split(" is at ")[1].strip()
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(30)  # it gives Streamlit 5 seconds, and a machine may have much else to do
         assert process.stdout is not None
         process.stdout.close()
 

@@ -193,6 +193,7 @@ cdef class Sheet:
 
     cpdef bint note(self, int slot, object tensor, double low=0, double high=0) except -1:
         cdef Elements elements
+        cdef moments found
         cdef moments *row
         if tensor is self.seen and not low < high and tensor._version == self.version:
             row = self.add(slot)
@@ -201,11 +202,11 @@ cdef class Sheet:
             return True
         if not locate(tensor, &elements):
             return False
-        row = self.add(slot)
         if self.sums_only:
-            measure_sums(&elements, row)
+            measure_sums(&elements, &found)
         else:
-            measure(&elements, low, high, row)
+            measure(&elements, low, high, &found)
+        self.add(slot)[0] = found  # another thread may have made room meanwhile
         try:
             self.version = tensor._version
         except RuntimeError:  # made in inference mode, which counts none
