@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -81,7 +82,7 @@ def serve(
             import webbrowser
 
             webbrowser.open(address)
-        process.communicate()
+        _wait(process)
     except KeyboardInterrupt:
         typer.echo("")
     finally:
@@ -168,6 +169,16 @@ def _listens(process: subprocess.Popen[str], port: int) -> bool:
     return False
 
 
+def _wait(process: subprocess.Popen[str]) -> None:
+    """Wait until the program ends, and look up each second.
+
+    A signal that comes just before a wait begins, or to another thread, does not end the wait.
+    """
+    while process.returncode is None:
+        with suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=1)
+
+
 def _interrupt(*_: object) -> None:
     """Take being ended as Ctrl-C, so that the program ends with us."""
     raise KeyboardInterrupt
@@ -181,3 +192,4 @@ def _end(process: subprocess.Popen[str]) -> None:
         process.wait(timeout=5)
     except subprocess.TimeoutExpired:
         process.kill()
+        process.wait()

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ __all__ = [
     "dashboard",
     "delay_of",
     "inside",
+    "nobody_else_starts_one",
     "open_browser",
     "severe",
     "shown_step",
@@ -57,22 +59,28 @@ LOOKS = [
 
 
 @contextmanager
+def nobody_else_starts_one() -> Iterator[None]:
+    """Keep tests in other processes from starting a dashboard, on a port that was just free."""
+    fcntl = pytest.importorskip("fcntl")
+    with (Path(gettempdir()) / "gradtrace-tests-dashboard.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
 def dashboard(folder: Path) -> Iterator[str]:
     """Start the command on a folder; yield the address that it prints."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", MAIN, "dashboard", str(folder), "--headless"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
+    command = [sys.executable, "-c", MAIN, "dashboard", str(folder), "--headless"]
+    with nobody_else_starts_one():
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         line = process.stdout.readline()
+    try:
         assert " is at http://127.0.0.1:" in line, line
         yield line.split(" is at ")[1].strip()
     finally:
         process.terminate()
         process.wait(30)  # it gives Streamlit 5 seconds, and a machine may have much else to do
-        assert process.stdout is not None
         process.stdout.close()
 
 

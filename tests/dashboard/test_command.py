@@ -18,7 +18,7 @@ from gradtrace.cli import app
 from gradtrace.cli import dashboard as module
 from gradtrace.errors import GradtraceError
 from gradtrace_dashboard.data import runs
-from tests.dashboard.browser import MAIN, dashboard
+from tests.dashboard.browser import MAIN, dashboard, nobody_else_starts_one
 from tests.recording.runs import wait_for
 
 REFUSED = (ConnectionRefusedError, TimeoutError)
@@ -71,9 +71,11 @@ def test_it_ends_without_a_trace(tmp_path: Path, end: signal.Signals) -> None:
     if signal.getsignal(end) == signal.SIG_IGN:
         pytest.skip(f"the tests were started in the background, where {end.name} is ignored")
     command = [sys.executable, "-c", MAIN, "dashboard", str(tmp_path), "--headless"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with (
+        nobody_else_starts_one(),
+        subprocess.Popen(command, **pipes, text=True, start_new_session=True) as process,
+    ):
         assert process.stdout is not None
         address = process.stdout.readline().split(" is at ")[1].strip()
         process.send_signal(end)
@@ -81,12 +83,12 @@ def test_it_ends_without_a_trace(tmp_path: Path, end: signal.Signals) -> None:
             _, complaint = process.communicate(timeout=20)
         finally:
             process.kill()  # else a failure would wait for it
-    assert process.returncode == 0
-    assert "Traceback" not in complaint
-    port = int(address.rpartition(":")[2])
-    time.sleep(0.2)
-    with pytest.raises(REFUSED), socket.create_connection(("127.0.0.1", port), timeout=2):
-        pass
+        assert process.returncode == 0
+        assert "Traceback" not in complaint
+        port = int(address.rpartition(":")[2])
+        time.sleep(0.2)
+        with pytest.raises(REFUSED), socket.create_connection(("127.0.0.1", port), timeout=2):
+            pass
 
 
 @pytest.mark.parametrize("given", [True, False], ids=["given", "sought"])
@@ -105,6 +107,25 @@ def refused(*options: str) -> str:
     result = CliRunner().invoke(app, ["dashboard", "--headless", *options])
     assert result.exit_code == 2
     return " ".join(result.output.split())
+
+
+def test_a_signal_that_did_not_wake_it_ends_it_all_the_same() -> None:
+    program = """if True:
+        import signal, subprocess, sys, threading, time
+        from gradtrace.cli import dashboard
+        lasting = [sys.executable, "-c", "import time; time.sleep(60)"]
+        process = subprocess.Popen(lasting, stdout=subprocess.PIPE, text=True)
+        signal.signal(signal.SIGTERM, dashboard._interrupt)
+        def elsewhere():
+            time.sleep(0.5)
+            signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        threading.Thread(target=elsewhere).start()
+        try:
+            dashboard._wait(process)
+        except KeyboardInterrupt:
+            dashboard._end(process)
+    """
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
 
 
 def test_a_port_that_is_taken_is_passed_over(tmp_path: Path) -> None:
