@@ -25,7 +25,7 @@ def require_intervals(**intervals: object) -> None:
     gradtrace.errors.OptionError: every=0 is not a number of steps; use an integer from 1
     """
     for name, value in intervals.items():
-        needed = name in ("every", "updates_every")
+        needed = name in ("every", "large_every")
         steps = isinstance(value, int) and not isinstance(value, bool) and value >= 1
         if not steps and (value is not None or needed):
             raise OptionError(

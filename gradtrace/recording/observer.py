@@ -26,7 +26,7 @@ __all__ = [
 
 
 LARGE = 2**15
-"""Elements of a parameter above which it is large: to copy it costs more than all else about it."""
+"""Elements of a tensor above which it is large: reading it costs more than all else about it."""
 
 ENDS: Mapping[str, tuple[float, float]] = MappingProxyType(
     {
@@ -62,13 +62,12 @@ class Schedule:
     measured: bool = True
     """Whether anything is."""
     large: bool = True
-    """Whether it is measured by how much large parameters move."""
+    """Whether large tensors are looked at that change slowly: outputs of modules, and by how much
+    parameters move. Gradients always are."""
     histograms: bool = False
 
 
-def schedule_at(
-    index: int, every: int, updates_every: int, histograms_every: int | None
-) -> Schedule:
+def schedule_at(index: int, every: int, large_every: int, histograms_every: int | None) -> Schedule:
     """Return what is measured in step `index`.
 
     >>> schedule_at(8, 2, 4, None)
@@ -80,7 +79,7 @@ def schedule_at(
 
     if index % every:
         return _schedule(False, False, False)
-    return _schedule(True, due(updates_every), due(histograms_every))
+    return _schedule(True, due(large_every), due(histograms_every))
 
 
 _schedule = cache(Schedule)

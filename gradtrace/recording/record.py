@@ -45,7 +45,7 @@ def record(
     *,
     optimizer: Any = None,
     every: int = 1,
-    updates_every: int = 4,
+    large_every: int = 4,
     histograms_every: int | None = 100,
     snapshots_every: int | None = 1000,
     include: Names = None,
@@ -66,8 +66,9 @@ def record(
         optimizer: The optimizer, or a list of several; otherwise those are followed that step
             parameters of the model.
         every: Record every so many steps.
-        updates_every: Measure every so many steps by how much each large parameter moves, one of
-            more than 32,768 elements, which is copied for it. All else is measured in every step.
+        large_every: Look every so many steps at what is large, more than 32,768 elements, and
+            changes slowly: at the outputs of modules, and by how much a parameter moves, for which
+            it is copied. All else, and all gradients, are looked at in every step.
         histograms_every: Count magnitudes every so many steps; never if None.
         snapshots_every: Trace every so many steps whole; never if None.
         include: Names of the modules and parameters that are recorded, such as `"encoder.*"`, one
@@ -82,7 +83,7 @@ def record(
     """
     require_intervals(
         every=every,
-        updates_every=updates_every,
+        large_every=large_every,
         histograms_every=histograms_every,
         snapshots_every=snapshots_every,
     )
@@ -90,7 +91,7 @@ def record(
         model,
         Path(directory),
         optimizers=as_tuple(optimizer),
-        intervals=(every, updates_every, histograms_every, snapshots_every),
+        intervals=(every, large_every, histograms_every, snapshots_every),
         wanted=selector(include, exclude),
         config=config,
         on_finding=on_finding,
@@ -166,7 +167,7 @@ class Recorder:
         facts = origin(self._config)
         told = plain(self._follower.facts)
         facts["versions"] |= told.pop("versions", {})
-        facts |= told | {"every": self._intervals[0], "updates_every": self._intervals[1]}
+        facts |= told | {"every": self._intervals[0], "large_every": self._intervals[1]}
         self._writer = Writer(
             self.directory,
             facts,

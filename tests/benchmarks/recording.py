@@ -22,7 +22,7 @@ __all__ = ["report"]
 OPTIONS: dict[str, dict[str, Any]] = {
     "every step": {"histograms_every": None},
     "histograms every 20th": {"histograms_every": 20},
-    "every step, updates_every=1": {"histograms_every": None, "updates_every": 1},
+    "every step, large_every=1": {"histograms_every": None, "large_every": 1},
 }
 
 OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {

@@ -77,6 +77,8 @@ class QuickCalls:
         self.on = True
         self.expectant = True
         """Whether somebody waits to hear that the model works again."""
+        self.large = True
+        """Whether large outputs are measured in this step."""
         self.task = -2
         """The backward pass that was met last."""
         self.outputs, self.gradients = Sheet(), Sheet()

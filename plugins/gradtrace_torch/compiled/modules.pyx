@@ -5,22 +5,25 @@ import torch
 from torch._C import _current_graph_task_id, _has_torch_function_unary, is_grad_enabled
 from torch._C._functorch import peek_interpreter_stack
 
+from gradtrace.recording.observer import LARGE as _LARGE
+
 from gradtrace_torch.compiled.memory cimport Sheet
 
 cdef object Tensor = torch.Tensor
+cdef Py_ssize_t LARGE = _LARGE
 cdef Py_ssize_t SMALL = 4096
 """Elements up to which it costs less to measure the two ends of a way than to hear of both."""
 
 
 cdef class QuickCalls:
-    cdef public bint on, expectant
+    cdef public bint on, large, expectant
     cdef public long long task
     cdef public Sheet outputs, gradients
     cdef public set forward
     cdef public list parameters
 
     def __init__(self):
-        self.on = self.expectant = True
+        self.on = self.large = self.expectant = True
         self.task = -2
         self.outputs, self.gradients = Sheet(), Sheet(sums_only=True)
         self.forward, self.parameters = set(), []
@@ -112,6 +115,8 @@ cdef class QuickModule:
         if not repeats:
             calls.forward.add(self)
         elif self in calls.forward:  # a checkpoint computes again what was measured before
+            return True
+        if output.numel() > LARGE and not calls.large:
             return True
         if not calls.outputs.note(self.output_slot, output, self.low, self.high):
             calls.put_odd(self, output)

@@ -10,6 +10,7 @@ from torch._C import _current_graph_task_id
 from torch.compiler import is_compiling
 
 from gradtrace.recording.ledger import Layout, Page, Row
+from gradtrace.recording.observer import LARGE
 from gradtrace.recording.sample import Series
 from gradtrace_torch.compiled import QuickCalls
 from gradtrace_torch.recording.afar import Streams
@@ -86,6 +87,8 @@ class Calls(QuickCalls):
         if _current_graph_task_id() == -1:
             self.forward.add(module)
         elif module in self.forward:
+            return
+        if output.numel() > LARGE and not self.large:
             return
         if not self.outputs.note(module.output_slot, output, module.low, module.high):
             self.put_odd(module, output)

@@ -266,7 +266,7 @@ class TorchFollower:
     def begin(self, schedule: Schedule) -> None:
         """Measure the next step as `schedule` says."""
         self._schedule = schedule
-        self._calls.on = schedule.measured
+        self._calls.on, self._calls.large = schedule.measured, schedule.large
         if self._parameters is not None:
             self._parameters.schedule = schedule
 

@@ -199,7 +199,7 @@ def test_an_inference_tensor_that_a_module_hands_on(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Identity())
     with torch.inference_mode():
         features = [torch.full((2, 3), 2.0), torch.full((400, 300), 3.0)]
-    with gradtrace.record(model, tmp_path / "run") as recorder:
+    with gradtrace.record(model, tmp_path / "run", large_every=1) as recorder:
         for each in features:
             assert torch.equal(model(each), each)
             recorder.step()

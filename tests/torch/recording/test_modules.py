@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -154,11 +155,27 @@ def test_outputs_and_gradients_are_those_that_torch_tells(
     model = MODELS[name]()
     truth, other = truth_of(twin(model), requires_grad=asked), twin(model)
     train(other, lambda step: None, requires_grad=asked)
-    with gradtrace.record(model, tmp_path / "run") as recorder:
+    with gradtrace.record(model, tmp_path / "run", large_every=1) as recorder:
         train(model, lambda step: recorder.step(), requires_grad=asked)
     for p, q in zip(model.parameters(), other.parameters(), strict=True):
         assert torch.equal(p, q)
     assert_recorded(tmp_path / "run", truth)
+
+
+def test_large_gradients_are_looked_at_in_each_step_and_large_outputs_not(tmp_path: Path) -> None:
+    torch.manual_seed(2)
+    model = MODELS["large"]()
+    truth = truth_of(twin(model), steps=6)
+    with gradtrace.record(model, tmp_path / "run") as recorder:
+        train(model, lambda step: recorder.step(), steps=6)
+    is_output = {place: place[1] == "output" and place[2] in ("0", "1") for place in truth.found}
+    gradients = {place: truth.found[place] for place in truth.found if not is_output[place]}
+    assert_recorded(tmp_path / "run", Truth(gradients))
+    outputs = gradtrace.open_recording(tmp_path / "run").matrix("output").only(["1"]).values[:, 0]
+    assert np.isfinite(outputs).tolist() == [step % 4 == 0 for step in range(6)]
+    for step in (0, 4):
+        expected = truth.found[step, "output", "1", "norm"]
+        assert outputs[step] == pytest.approx(expected, rel=1e-5)
 
 
 def test_gain_is_downstream_by_upstream(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_parameters_are_recorded_as_they_are(
     truth = truth_of(other, OPTIMIZERS[kind](other.parameters()), **options)
     state = torch.random.get_rng_state()
     optimizer = OPTIMIZERS[kind](model.parameters())
-    with gradtrace.record(model, tmp_path / "run", updates_every=1) as recorder:
+    with gradtrace.record(model, tmp_path / "run", large_every=1) as recorder:
         say = (lambda step, loss: recorder.step(loss=loss)) if manual else (lambda step, loss: None)
         train(model, optimizer, after=say, **options)
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -116,7 +116,7 @@ def test_a_parameter_may_take_the_place_of_another(tmp_path: Path, anew: bool) -
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     expected: dict[str, list[float]] = {"gradient": [], "value": [], "update": []}
     gone: Any = None
-    with gradtrace.record(model, tmp_path / "run", updates_every=1) as recorder:
+    with gradtrace.record(model, tmp_path / "run", large_every=1) as recorder:
         for step in range(6):
             if step == 3:
                 gone = model[0].weight
@@ -150,7 +150,7 @@ def test_a_module_may_take_the_place_of_another(tmp_path: Path) -> None:
     model = net()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     outputs: list[float] = []
-    with gradtrace.record(model, tmp_path / "run", updates_every=1) as recorder:
+    with gradtrace.record(model, tmp_path / "run", large_every=1) as recorder:
         for step in range(6):
             if step == 2:
                 model[3] = nn.Linear(300, 120)
@@ -209,7 +209,7 @@ def test_magnitudes_of_a_large_value_are_counted_though_it_is_not_read_again(
 ) -> None:
     model = nn.Sequential(nn.Linear(200, 200).requires_grad_(False), nn.Linear(200, 1))
     optimizer = torch.optim.SGD(model[1].parameters(), lr=0.1)
-    options: dict[str, Any] = {"updates_every": 4, "histograms_every": 3, "snapshots_every": None}
+    options: dict[str, Any] = {"large_every": 4, "histograms_every": 3, "snapshots_every": None}
     with gradtrace.record(model, tmp_path / "run", optimizer=optimizer, **options) as recorder:
         for _ in range(7):
             model(torch.randn(2, 200)).sum().backward()
