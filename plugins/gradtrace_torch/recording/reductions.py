@@ -6,7 +6,7 @@ On a device the numbers stay there, and nothing waits for them.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,12 @@ that is used again from block to block."""
 _COUNTED = 2**16
 """Elements whose exponents are counted together."""
 
+_ROW = 2**10
+"""Elements that are added up together in single precision."""
+
+_LEAST_SQUARE = 1e-31
+"""The mean square below which too many squares may have vanished in single precision."""
+
 
 def measure(
     tensor: Tensor, *, extremes: bool = False, zeros: bool = False, ends: Ends = None
@@ -108,8 +114,26 @@ def elements(tensor: Tensor) -> Tensor | None:
 def _row_of(tensor: Tensor, ends: Ends, *, whole: bool) -> Row:
     """Return the statistics of elements on the host; extremes and zeros only if `whole`."""
     low, high = unsaturated(ends)
-    row = moments_of(tensor, low=low, high=high) or _row_of_blocks(tensor, ends)
+    row = moments_of(tensor, low=low, high=high)
+    if row is None and not whole and ends is None:
+        row = _sums_of(flat(tensor.detach()))
+    row = row or _row_of_blocks(tensor, ends)
     return row if whole else (*row[:3], NAN, NAN, NAN, *row[6:])
+
+
+def _sums_of(x: Tensor) -> Row | None:
+    """Return the sums that torch finds, quickly; None where they are not to be trusted."""
+    size = x.numel()
+    even = size - size % _ROW
+    total = squares = 0.0
+    for part in (x[:even].view(-1, _ROW), x[even:].view(1, -1)):
+        if not part.numel():
+            continue
+        squares += torch.linalg.vector_norm(part, dim=1).double().square().sum().item()
+        total += part.sum(1).double().sum().item()
+    if not _LEAST_SQUARE * size < squares < math.inf:
+        return None
+    return (float(size), total, squares, NAN, NAN, NAN, 0.0, NAN, 0.0)
 
 
 def unsaturated(ends: Ends) -> tuple[float, float]:
@@ -131,19 +155,23 @@ def move_of(now: Tensor, before: Tensor) -> Tensor:
 
 
 def _row_of_blocks(tensor: Tensor, ends: Ends) -> Row:
-    """Return what NumPy finds, also where squares overflow or vanish or elements are not finite.
-
-    It is given copies: memory that NumPy has seen cannot be resized any more.
-    """
+    """Return what NumPy finds, also where squares overflow or vanish or elements are not finite."""
     if tensor.numel() == 0:
         return (0.0, 0.0, 0.0, NAN, NAN, 0.0, 0.0, NAN if ends is None else 0.0, 0.0)
     with np.errstate(all="ignore"):
-        blocks = flat(tensor.detach()).split(_BLOCK)
-        wide = (block.to(torch.float64, copy=True).numpy() for block in blocks)
-        rows = np.array([_careful_row(block, ends) for block in wide])
+        rows = np.array([_careful_row(block, ends) for block in _copied(flat(tensor.detach()))])
         whole = rows.sum(axis=0)
         whole[3], whole[4] = np.fmin.reduce(rows[:, 3]), np.fmax.reduce(rows[:, 4])
     return tuple(whole.tolist())
+
+
+def _copied(x: Tensor) -> Iterator[Numbers]:
+    """Yield copies of blocks: memory that NumPy has seen cannot be resized any more."""
+    room = torch.empty(min(_BLOCK, x.numel()), dtype=torch.float64)
+    array = room.numpy()
+    for block in x.split(_BLOCK):
+        room[: block.numel()].copy_(block)
+        yield array[: block.numel()]
 
 
 def _careful_row(wide: Numbers, ends: Ends) -> Row:
