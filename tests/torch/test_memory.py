@@ -186,6 +186,16 @@ def test_the_zeros_that_a_sparse_tensor_leaves_out_count(layout: str, size: int,
     assert summary.std == pytest.approx(dense.std(correction=0).item())
 
 
+def test_extremes_that_were_not_asked_for_are_not_computed_of_sparse_tensors_either() -> None:
+    sparse = torch.eye(4).to_sparse()
+    sums, whole = measure(sparse), measure(sparse, extremes=True)
+    assert sums is not None
+    assert whole is not None
+    assert sums[:3] == whole[:3] == (16.0, 4.0, 4.0)
+    assert all(map(math.isnan, sums[3:6]))
+    assert whole[3:6] == (0.0, 1.0, 12.0)
+
+
 @pytest.mark.parametrize("keep", ["summary", "all"])
 def test_complex_numbers_of_half_precision(keep: str) -> None:
     x = torch.tensor([3 + 4j, 0.5j]).to(torch.complex32)
