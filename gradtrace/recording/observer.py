@@ -63,7 +63,7 @@ class Schedule:
     """Whether anything is."""
     large: bool = True
     """Whether large tensors are looked at that change slowly: outputs of modules, and by how much
-    parameters move. Gradients always are."""
+    parameters move; also at gradients that take long to find."""
     histograms: bool = False
 
 

@@ -12,7 +12,7 @@ from torch._C import DisableTorchFunction, _current_graph_task_id
 from torch._C._functorch import peek_interpreter_stack
 from torch.compiler import is_compiling, is_dynamo_compiling
 
-from gradtrace.recording.observer import ENDS
+from gradtrace.recording.observer import ENDS, LARGE
 from gradtrace.recording.sample import Series
 from gradtrace_torch.arguments import tensors_in
 from gradtrace_torch.compiled import COMPILED, QuickModule
@@ -64,6 +64,8 @@ class Module(QuickModule):
         if calls.expectant and _current_graph_task_id() == -1:
             calls.begin()
         outputs = [output] if type(output) is Tensor else _tensors(output)
+        if not (self.is_plain or calls.large) and any(each.numel() > LARGE for each in outputs):
+            return
         if self.output_slot < 0:
             self.take_slots(*calls.slots(self._name, self._series))
         for tensor in outputs:

@@ -89,6 +89,11 @@ class Silent(nn.Module):
         return self.same(self.fc(x)).relu()
 
 
+class Wave(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sin()
+
+
 def convolutional() -> nn.Module:
     return nn.Sequential(
         nn.Unflatten(1, (1, 2, 2)),
@@ -176,6 +181,17 @@ def test_large_gradients_are_looked_at_in_each_step_and_large_outputs_not(tmp_pa
     for step in (0, 4):
         expected = truth.found[step, "output", "1", "norm"]
         assert outputs[step] == pytest.approx(expected, rel=1e-5)
+
+
+def test_large_gradients_at_a_class_of_the_users_are_looked_at_in_every_fourth_step(
+    tmp_path: Path,
+) -> None:
+    model = nn.Sequential(nn.Linear(4, 9000), Wave())
+    with gradtrace.record(model, tmp_path / "run") as recorder:
+        train(model, lambda step: recorder.step(), steps=5)
+    upstream = gradtrace.open_recording(tmp_path / "run").matrix("upstream gradient")
+    known = np.isfinite(upstream.only(["0", "1"]).values)
+    assert known.tolist() == [[True, step % 4 == 0] for step in range(5)]
 
 
 def test_gain_is_downstream_by_upstream(tmp_path: Path) -> None:
