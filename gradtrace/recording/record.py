@@ -69,7 +69,7 @@ def record(
         large_every: Look every so many steps at what is large, more than 32,768 elements, and
             changes slowly: at the outputs of modules, and by how much a parameter moves, for which
             it is copied. All else and gradients are looked at in every step, but for large ones at
-            modules of classes other than PyTorch's own, where they take long to find.
+            modules that hold others, or are not PyTorch's own, where they take long to find.
         histograms_every: Count magnitudes every so many steps; never if None.
         snapshots_every: Trace every so many steps whole; never if None.
         include: Names of the modules and parameters that are recorded, such as `"encoder.*"`, one

@@ -81,7 +81,7 @@ class QuickCalls:
         """Whether large outputs are measured in this step."""
         self.task = -2
         """The backward pass that was met last."""
-        self.outputs, self.gradients = Sheet(), Sheet()
+        self.outputs, self.gradients = Sheet(), Sheet(sums_only=True)
         self.forward, self.parameters = set(), []
 
     def parameter_arrived(self, parameter: Tensor) -> None:

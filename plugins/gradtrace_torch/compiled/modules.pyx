@@ -101,7 +101,11 @@ cdef class QuickModule:
         given = arguments[0]
         if type(output) is not Tensor or type(given) is not Tensor or given is output:
             return False
-        if _has_torch_function_unary(output) or not self.is_plain and given.requires_grad:
+        if _has_torch_function_unary(output):
+            return False
+        if not self.is_plain and (
+            given.requires_grad or output.numel() > LARGE and not calls.large
+        ):
             return False
         if peek_interpreter_stack() is not None or not is_grad_enabled():
             return False

@@ -243,9 +243,9 @@ class TorchFollower:
 
     def _turn(self) -> Page:
         with DisableTorchFunction():
-            page = self._calls.turn()
-            self._params.turn()
-            self._params.page = self._calls.page
+            params, page = self._params, self._calls.turn()
+            params.turn()
+            params.page = self._calls.page
         page.scalars, self._scalars = self._scalars, {}
         return page
 

@@ -218,3 +218,15 @@ def test_magnitudes_of_a_large_value_are_counted_though_it_is_not_read_again(
     found = gradtrace.open_recording(tmp_path / "run").histograms("0.weight", "value")
     assert found.steps.tolist() == [0, 3, 6]
     assert found.counts.sum(axis=1).tolist() == [40_000] * 3
+
+
+def test_a_rank_that_steps_before_its_model_has_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = "gradtrace_torch.recording.follower.place_in_world"
+    monkeypatch.setattr(place, lambda: (0, 2))  # there, parameters are looked up as it runs
+    with gradtrace.record(nn.Linear(3, 2), tmp_path / "run") as recorder:
+        for _ in range(3):
+            recorder.step()
+    counts = gradtrace.open_recording(tmp_path / "run").matrix("value", "count")
+    assert counts.only(["weight"]).values.tolist() == [[6.0]] * 3
