@@ -122,7 +122,7 @@ class QuickModule:
 
     def __init__(self, calls: QuickCalls, low: float, high: float, *, plain: bool) -> None:
         self.is_plain = plain
-        """Whether it reads nothing but its arguments and parameters.
+        """Whether it reads nothing but its arguments and parameters, and writes to none of them.
 
         Who derives from it has a method `began()`, called as a call ends of one that is not.
         """

@@ -32,7 +32,8 @@ class Module(QuickModule):
     def __init__(self, calls: Calls, module: nn.Module, name: str) -> None:
         builtin = type(module).__module__.startswith("torch.nn.modules.")
         op = _op_of(type(module).__name__) if builtin else None
-        plain = builtin and not list(module.children())
+        writes = getattr(module, "inplace", False)
+        plain = builtin and not writes and not list(module.children())
         self.ends = ENDS.get(op or "")
         super().__init__(calls, *unsaturated(self.ends), plain=plain)
         self._calls = calls

@@ -48,12 +48,13 @@ def uses_of(
 ) -> dict[Edge, list[Edge]]:
     """Return for each input the autograd nodes of the call that use it, with the operand.
 
-    Nodes made `since` there were so many belong to the call; 0 where that is not known.
+    Nodes made `since` there were so many belong to the call; 0 where that is not known, of a call
+    that writes to none of its inputs.
     """
     edges: dict[Edge, list[Edge]] = {}
     oldest = since
     for tensor in inputs:
-        if any(tensor is output for output in outputs) and tensor._version:
+        if since and any(tensor is output for output in outputs) and tensor._version:
             node: Any = node_of(tensor)  # written in place: it used what the tensor was before
             if node is not None and node._sequence_nr() >= since:
                 return {

@@ -89,6 +89,17 @@ class Silent(nn.Module):
         return self.same(self.fc(x)).relu()
 
 
+class HandedOn(nn.Module):
+    """What one module returns as it was given has been written to in place before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.same, self.last = nn.Linear(4, 6), nn.Identity(), nn.Linear(6, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.same((self.first(x) * 1).relu_()))
+
+
 class Wave(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x.sin()
@@ -116,6 +127,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "recurrent": Recurrent,
     "convolutional": convolutional,
     "silent": Silent,
+    "handed on": HandedOn,
     "of three axes": lambda: nn.Sequential(
         nn.Unflatten(1, (2, 2)),
         nn.Linear(2, 5),
