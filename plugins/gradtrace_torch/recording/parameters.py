@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._C import DisableTorchFunction
 from torch.utils.weak import WeakIdKeyDictionary
 
 from gradtrace.recording.ledger import Layout, Page
@@ -78,7 +79,8 @@ class Parameters:
         """Put a hook on each parameter that can have a gradient, also if it is thawed later."""
         for key, tensor in list(self._unheard.items()):
             if tensor.requires_grad and tensor.is_leaf:
-                hook = tensor.register_post_accumulate_grad_hook(self._arrived)
+                with DisableTorchFunction():  # which a lazy parameter refuses to most methods
+                    hook = tensor.register_post_accumulate_grad_hook(self._arrived)
                 self._handles[key] = hook
                 del self._unheard[key]
 
