@@ -5,7 +5,7 @@ It says what each of them does, and shows type checkers their types.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from torch import Tensor
@@ -21,6 +21,7 @@ __all__ = [
     "accumulate_gradients",
     "copy_values",
     "measure_moves",
+    "listener",
     "measure_values",
     "moments_of",
     "take_gradients",
@@ -78,19 +79,22 @@ class QuickCalls:
         self.expectant = True
         """Whether somebody waits to hear that the model works again."""
         self.large = True
-        """Whether large outputs are measured in this step."""
+        """Whether large outputs and gradients are measured in this step."""
+        self.reads_ahead = False
+        """Whether the gradient of a parameter is measured as it arrives; see `listener`."""
         self.task = -2
         """The backward pass that was met last."""
         self.outputs, self.gradients = Sheet(), Sheet(sums_only=True)
         self.forward, self.parameters = set(), []
 
-    def parameter_arrived(self, parameter: Tensor) -> None:
-        """Take note of a parameter that has received a gradient."""
+    def parameter_arrived(self, parameter: Tensor) -> bool:
+        """Take note of a parameter that has received a gradient; return `reads_ahead`."""
         if _current_graph_task_id() == self.task:
             self.parameters.append(parameter)
         else:
             self.parameter_odd(parameter)
 
+        return self.reads_ahead
     def arrived(self, slot: int, gradient: Tensor | None) -> None:
         """Take note of a gradient, of which the next one to arrive may be the same tensor."""
         if gradient is None or not self.on:
@@ -169,6 +173,21 @@ P = TypeVar("P", bound=QuickParameter)
 
 
 def accumulate_gradients(parameters: list[P], *, arrived: bool) -> list[P]:
+def listener(
+    arrived: Callable[[Tensor], object], parameter: QuickParameter | None
+) -> Callable[[Tensor], None]:
+    """Return a hook that says of a gradient that it has `arrived`.
+
+    If that says so, it measures it at once for `parameter`: it is in the cache then, and seldom at
+    the end of the pass.
+    """
+
+    def hear(tensor: Tensor) -> None:
+        arrived(tensor)
+
+    return hear
+
+
     """Note gradients as they have accumulated: only those that are new, unless they `arrived`.
 
     This and the functions below return the parameters that they leave to others.

@@ -16,7 +16,7 @@ cdef Py_ssize_t SMALL = 4096
 
 
 cdef class QuickCalls:
-    cdef public bint on, large, expectant
+    cdef public bint on, large, expectant, reads_ahead
     cdef public long long task
     cdef public Sheet outputs, gradients
     cdef public set forward
@@ -24,6 +24,7 @@ cdef class QuickCalls:
 
     def __init__(self):
         self.on = self.large = self.expectant = True
+        self.reads_ahead = False
         self.task = -2
         self.outputs, self.gradients = Sheet(), Sheet(sums_only=True)
         self.forward, self.parameters = set(), []
@@ -33,6 +34,7 @@ cdef class QuickCalls:
             self.parameters.append(parameter)
         else:
             self.parameter_odd(parameter)
+        return self.reads_ahead
 
     def arrived(self, int slot, gradient):
         self._arrived(slot, gradient)

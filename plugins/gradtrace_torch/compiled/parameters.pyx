@@ -4,6 +4,8 @@
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
+from weakref import ref
+
 from gradtrace.recording.observer import LARGE as _LARGE
 
 from gradtrace_torch.compiled.memory cimport (
@@ -24,6 +26,7 @@ cdef class QuickParameter:
     cdef bint has[QUANTITIES]
     cdef object gradient, gradient_version
     cdef moments raw
+    cdef bint is_fresh  # whether it was measured as it arrived
     cdef moments accumulated
     cdef bint has_accumulated, was_taken
     cdef object value_version
@@ -57,18 +60,29 @@ cdef class QuickParameter:
         if not locate(gradient, &elements):
             return False
         measure(&elements, 0, 0, &found)
-        version = gradient._version
         new[0] = not (
-            gradient is self.gradient
-            and version == self.gradient_version
-            and memcmp(&found, &self.raw, sizeof(moments)) == 0
+            self.has_seen(gradient) and memcmp(&found, &self.raw, sizeof(moments)) == 0
         )
-        self.gradient, self.gradient_version, self.raw = gradient, version, found
+        self.gradient, self.gradient_version = ref(gradient), gradient._version
+        self.raw = found
         return True
 
+    cdef bint has_seen(self, gradient) except -1:
+        """Tell whether it is the tensor that was measured last, and no version was counted since.
+
+        It is not kept alive: another may be where it was.
+        """
+        return (
+            gradient is not None
+            and self.gradient is not None
+            and self.gradient() is gradient
+            and self.gradient_version == gradient._version
+        )
+
     cdef bint accumulate(self, bint arrived) except -1:
-        cdef bint new
-        if not self.read_gradient(&new):
+        cdef bint new = False
+        is_fresh, self.is_fresh = self.is_fresh, False
+        if not (is_fresh and self.has_seen(self.tensor.grad)) and not self.read_gradient(&new):
             return False
         if self.gradient is not None and (arrived or new):
             self.accumulated, self.has_accumulated = self.raw, True
@@ -151,7 +165,7 @@ cdef class QuickParameter:
             if self.has[quantity]:
                 sheet.add(self.slots[quantity])[0] = self.found[quantity]
                 self.has[quantity] = False
-        self.was_taken = self.odd = False
+        self.was_taken = self.odd = self.is_fresh = False
         self.gradient = None
         return 0
 
@@ -164,7 +178,7 @@ cdef class QuickParameter:
         accumulated = as_row(&self.accumulated) if self.has_accumulated else None
         taken = self.was_taken
         memset(self.has, 0, sizeof(self.has))
-        self.has_accumulated, self.odd = False, True
+        self.has_accumulated, self.odd, self.is_fresh = False, True, False
         self.gradient = self.value_version = None
         self.drop_copy()
         return rows, taken, accumulated
@@ -174,6 +188,15 @@ cdef class QuickParameter:
         row.count, row.sum, row.sum_of_squares, row.lowest, row.highest = accumulated[:5]
         row.zeros, row.nonfinite, row.saturated, row.nan = accumulated[5:]
         self.has_accumulated = True
+
+
+def listener(arrived, QuickParameter parameter):
+    def hear(tensor):
+        cdef bint new
+        if arrived(tensor) and parameter is not None and not parameter.odd:
+            parameter.is_fresh = parameter.read_gradient(&new)
+
+    return hear
 
 
 def accumulate_gradients(list parameters, *, bint arrived):

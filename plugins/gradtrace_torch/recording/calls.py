@@ -10,7 +10,7 @@ from torch._C import _current_graph_task_id
 from torch.compiler import is_compiling
 
 from gradtrace.recording.ledger import Layout, Page, Row
-from gradtrace.recording.observer import LARGE
+from gradtrace.recording.observer import Schedule
 from gradtrace.recording.sample import Series
 from gradtrace_torch.compiled import QuickCalls
 from gradtrace_torch.recording.afar import Streams
@@ -53,6 +53,11 @@ class Calls(QuickCalls):
             yield module.register_forward_pre_hook(Hook(call.enter))
         yield module.register_forward_hook(Hook(call.leave), with_kwargs=True)
 
+    def schedule(self, schedule: Schedule, *, scaled: bool) -> None:
+        """Measure the next step as `schedule` says; `scaled` if there is a GradScaler."""
+        self.on, self.large = schedule.measured, schedule.large
+        self.reads_ahead = schedule.measured and not schedule.histograms and not scaled
+
     def slots(self, name: str, series: Callable[[str], Series]) -> tuple[int, int, int]:
         """Return the slots of output, upstream and downstream gradient of a module."""
         self._layout.meet(name)
@@ -87,8 +92,6 @@ class Calls(QuickCalls):
         if _current_graph_task_id() == -1:
             self.forward.add(module)
         elif module in self.forward:
-            return
-        if output.numel() > LARGE and not self.large:
             return
         if not self.outputs.note(module.output_slot, output, module.low, module.high):
             self.put_odd(module, output)

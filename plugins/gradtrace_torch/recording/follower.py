@@ -266,7 +266,7 @@ class TorchFollower:
     def begin(self, schedule: Schedule) -> None:
         """Measure the next step as `schedule` says."""
         self._schedule = schedule
-        self._calls.on, self._calls.large = schedule.measured, schedule.large
+        self._calls.schedule(schedule, scaled=self._scaling.scaler is not None)
         if self._parameters is not None:
             self._parameters.schedule = schedule
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any, NamedTuple
 
 import torch
@@ -27,9 +28,9 @@ _SUMS = slice(1, 3)
 
 
 class _Measured(NamedTuple):
-    """The gradient that was measured last."""
+    """The gradient that was measured last, which is not kept alive."""
 
-    tensor: Tensor
+    tensor: weakref.ref[Tensor]
     version: int
     raw: Row | None
     row: Row | None
@@ -37,7 +38,7 @@ class _Measured(NamedTuple):
 
     def is_of(self, tensor: Tensor) -> bool:
         """Tell whether it is the same tensor, and no version was counted since."""
-        return self.tensor is tensor and self.version == tensor._version
+        return self.tensor() is tensor and self.version == tensor._version
 
     def is_like(self, row: Row | None) -> bool:
         """Tell whether what is measured now says so too: `.data` counts no versions."""
@@ -103,7 +104,7 @@ class Parameter(QuickParameter):
         if known is not None and known.is_of(gradient) and known.is_like(row):
             return False
         unscaled = row if row is None or unscale is None else scaled(row, unscale)
-        self._gradient = _Measured(gradient, gradient._version, row, unscaled)
+        self._gradient = _Measured(weakref.ref(gradient), gradient._version, row, unscaled)
         return True
 
     def gradient_arrived(self, page: Page, unscale: Any, schedule: Schedule, *, new: bool) -> None:
@@ -139,8 +140,9 @@ class Parameter(QuickParameter):
                 self._count(page.histograms, unscale)
 
     def _count(self, histograms: dict[int, Any], unscale: Any) -> None:
-        if self._gradient is not None:
-            gradient = self._gradient.tensor.detach()
+        gradient = self.tensor.grad
+        if gradient is not None:
+            gradient = local_of(gradient).detach()
             histograms[self.slots["gradient"]] = histogram(
                 gradient if unscale is None else gradient * unscale
             )

@@ -17,6 +17,7 @@ from gradtrace_torch.compiled import (
     Sheet,
     accumulate_gradients,
     copy_values,
+    listener,
     measure_moves,
     measure_values,
     take_gradients,
@@ -32,7 +33,8 @@ __all__ = ["Parameters"]
 class Parameters:
     """Follows the parameters of a model from step to step, and writes on the `page` of each.
 
-    `arrived` is called with each one that has received a gradient.
+    `arrived` is called with each one that has received a gradient, and tells whether to measure it
+    at once, rather than once the pass has ended.
     """
 
     def __init__(
@@ -40,7 +42,7 @@ class Parameters:
         named: Iterable[tuple[str, nn.Parameter]],
         layout: Layout,
         page: Page,
-        arrived: Callable[[Tensor], None],
+        arrived: Callable[[Tensor], object],
     ) -> None:
         self.page = page
         self.schedule = Schedule()
@@ -79,9 +81,9 @@ class Parameters:
         """Put a hook on each parameter that can have a gradient, also if it is thawed later."""
         for key, tensor in list(self._unheard.items()):
             if tensor.requires_grad and tensor.is_leaf:
+                hook = listener(self._arrived, self._by_tensor.get(key))
                 with DisableTorchFunction():  # which a lazy parameter refuses to most methods
-                    hook = tensor.register_post_accumulate_grad_hook(self._arrived)
-                self._handles[key] = hook
+                    self._handles[key] = tensor.register_post_accumulate_grad_hook(hook)
                 del self._unheard[key]
 
     def stepped_by(self, optimizer: Any) -> list[Parameter] | None:

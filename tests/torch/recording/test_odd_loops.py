@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -227,3 +228,69 @@ def test_each_optimizer_may_have_a_scaler(tmp_path: Path) -> None:
                 scaler.update()
             recorder.step()
     assert_recorded(tmp_path / "run", truth)
+
+
+def halve(parameter: Any) -> None:
+    parameter.grad.mul_(0.5)
+
+
+def halve_data(parameter: Any) -> None:
+    parameter.grad.data.mul_(0.5)
+
+
+def replace(parameter: Any) -> None:
+    parameter.grad = parameter.grad * 0.5
+
+
+@pytest.mark.parametrize("earlier", [True, False], ids=["hooked earlier", "hooked later"])
+@pytest.mark.parametrize("change", [halve, halve_data, replace])
+def test_gradients_that_hooks_change_as_they_arrive(
+    tmp_path: Path, change: Callable[[Any], None], earlier: bool
+) -> None:
+    model, truth = mlp(), Truth()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def put_hooks() -> None:
+        for parameter in model.parameters():
+            parameter.register_post_accumulate_grad_hook(change)
+
+    if earlier:
+        put_hooks()
+    with gradtrace.record(model, tmp_path / "run") as recorder:
+        if not earlier:
+            put_hooks()
+        for step in range(3):
+            model(torch.randn(5, 4)).square().sum().backward()
+            for name, parameter in model.named_parameters():
+                assert parameter.grad is not None
+                truth.tell(step, "gradient", name, parameter.grad, "norm", "min", "max")
+                if change is not halve_data:
+                    truth.tell(step, "unclipped gradient", name, parameter.grad, "norm")
+            optimizer.step()
+            optimizer.zero_grad()
+            recorder.step()
+    assert_recorded(tmp_path / "run", truth)
+
+
+def test_a_gradient_that_is_taken_as_it_arrives_is_not_kept(tmp_path: Path) -> None:
+    model, truth = mlp(), Truth()
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    optimizers = {parameter: torch.optim.SGD([parameter], lr=0.1) for parameter in names}
+    alive: list[weakref.ref[Any]] = []
+
+    def take(parameter: Tensor) -> None:
+        assert parameter.grad is not None
+        truth.tell(recorder.steps, "gradient", names[parameter], parameter.grad, "norm", "max")
+        optimizers[parameter].step()
+        alive.append(weakref.ref(parameter.grad))
+        parameter.grad = None
+        assert not any(each() is not None for each in alive)
+
+    with gradtrace.record(model, tmp_path / "run", snapshots_every=None) as recorder:
+        for parameter in names:
+            parameter.register_post_accumulate_grad_hook(take)
+        for _ in range(3):
+            model(torch.randn(5, 4)).square().sum().backward()
+            recorder.step()
+    assert_recorded(tmp_path / "run", truth)
+    assert len(alive) == 3 * len(names)

@@ -86,6 +86,8 @@ def test_merged_numbers_are_those_of_one_process(
     # rounding differs with the order of the additions
     assert_recorded(tmp_path / "run", truth_of(clips=kind == "ddp"), rtol=1e-4)
     assert set(run.nodes("gradient")) == {name for name, _ in net().named_parameters()}
+    for name, parameter in net().named_parameters():
+        assert run.histograms(name, "gradient").counts.sum(axis=1).tolist() == [parameter.numel()]
     merged = run.frame("gradient")
     for rank in range(world):
         live = pd.read_csv(tmp_path / "run" / f"live{rank}.csv", index_col="step")
