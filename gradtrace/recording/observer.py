@@ -62,8 +62,8 @@ class Schedule:
     measured: bool = True
     """Whether anything is."""
     large: bool = True
-    """Whether large tensors are looked at that change slowly: outputs of modules, and by how much
-    parameters move; also at gradients that take long to find."""
+    """Whether large tensors are looked at: outputs of modules, gradients there, and by how much
+    parameters move."""
     histograms: bool = False
 
 

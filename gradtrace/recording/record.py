@@ -66,10 +66,10 @@ def record(
         optimizer: The optimizer, or a list of several; otherwise those are followed that step
             parameters of the model.
         every: Record every so many steps.
-        large_every: Look every so many steps at what is large, more than 32,768 elements, and
-            changes slowly: at the outputs of modules, and by how much a parameter moves, for which
-            it is copied. All else and gradients are looked at in every step, but for large ones at
-            modules that hold others, or are not PyTorch's own, where they take long to find.
+        large_every: Look every so many steps at what is large, more than 32,768 elements: at the
+            outputs of modules with the gradients there, and by how much a parameter moves, for
+            which it is copied. All else is looked at in every step, and so are the values and
+            gradients of parameters whatever their size.
         histograms_every: Count magnitudes every so many steps; never if None.
         snapshots_every: Trace every so many steps whole; never if None.
         include: Names of the modules and parameters that are recorded, such as `"encoder.*"`, one

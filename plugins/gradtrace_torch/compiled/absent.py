@@ -12,6 +12,7 @@ from torch import Tensor
 from torch._C import _current_graph_task_id
 
 from gradtrace.recording.ledger import Row
+from gradtrace.recording.observer import LARGE
 
 __all__ = [
     "QuickCalls",
@@ -20,8 +21,8 @@ __all__ = [
     "Sheet",
     "accumulate_gradients",
     "copy_values",
-    "measure_moves",
     "listener",
+    "measure_moves",
     "measure_values",
     "moments_of",
     "take_gradients",
@@ -93,11 +94,11 @@ class QuickCalls:
             self.parameters.append(parameter)
         else:
             self.parameter_odd(parameter)
-
         return self.reads_ahead
+
     def arrived(self, slot: int, gradient: Tensor | None) -> None:
         """Take note of a gradient, of which the next one to arrive may be the same tensor."""
-        if gradient is None or not self.on:
+        if gradient is None or not self.on or (not self.large and gradient.numel() > LARGE):
             return
         task = _current_graph_task_id()
         if task != self.task:
@@ -172,7 +173,6 @@ class QuickParameter:
 P = TypeVar("P", bound=QuickParameter)
 
 
-def accumulate_gradients(parameters: list[P], *, arrived: bool) -> list[P]:
 def listener(
     arrived: Callable[[Tensor], object], parameter: QuickParameter | None
 ) -> Callable[[Tensor], None]:
@@ -188,6 +188,7 @@ def listener(
     return hear
 
 
+def accumulate_gradients(parameters: list[P], *, arrived: bool) -> list[P]:
     """Note gradients as they have accumulated: only those that are new, unless they `arrived`.
 
     This and the functions below return the parameters that they leave to others.

@@ -40,7 +40,7 @@ cdef class QuickCalls:
         self._arrived(slot, gradient)
 
     cdef int _arrived(self, int slot, object gradient) except -1:
-        if gradient is None or not self.on:
+        if gradient is None or not self.on or not self.large and gradient.numel() > LARGE:
             return 0
         cdef long long task = _current_graph_task_id()
         if task != self.task:
@@ -98,22 +98,24 @@ cdef class QuickModule:
         cdef bint repeats
         if not calls.on:
             return True
-        if self.output_slot < 0 or len(arguments) != 1:
-            return False
-        given = arguments[0]
-        if type(output) is not Tensor or type(given) is not Tensor or given is output:
-            return False
-        if _has_torch_function_unary(output):
-            return False
-        if not self.is_plain and (
-            given.requires_grad or output.numel() > LARGE and not calls.large
-        ):
+        if type(output) is not Tensor or _has_torch_function_unary(output):
             return False
         if peek_interpreter_stack() is not None or not is_grad_enabled():
             return False
         repeats = _current_graph_task_id() != -1
         if calls.expectant and not repeats:
             calls.begin()
+        if not calls.large and output.numel() > LARGE:
+            if not self.is_plain:
+                self.began()
+            return True
+        if self.output_slot < 0 or len(arguments) != 1:
+            return False
+        given = arguments[0]
+        if type(given) is not Tensor or given is output:
+            return False
+        if not self.is_plain and given.requires_grad:
+            return False
         if not self._put_hooks(given, output):
             return False
         if not self.is_plain:
@@ -121,8 +123,6 @@ cdef class QuickModule:
         if not repeats:
             calls.forward.add(self)
         elif self in calls.forward:  # a checkpoint computes again what was measured before
-            return True
-        if output.numel() > LARGE and not calls.large:
             return True
         if not calls.outputs.note(self.output_slot, output, self.low, self.high):
             calls.put_odd(self, output)

@@ -65,7 +65,7 @@ class Module(QuickModule):
         if calls.expectant and _current_graph_task_id() == -1:
             calls.begin()
         outputs = [output] if type(output) is Tensor else _tensors(output)
-        if not (self.is_plain or calls.large) and any(each.numel() > LARGE for each in outputs):
+        if not calls.large and any(each.numel() > LARGE for each in outputs):
             return
         if self.output_slot < 0:
             self.take_slots(*calls.slots(self._name, self._series))
