@@ -16,9 +16,9 @@ from gradtrace.recording.observer import ENDS, LARGE
 from gradtrace.recording.sample import Series
 from gradtrace_torch.arguments import tensors_in
 from gradtrace_torch.compiled import COMPILED, QuickModule
-from gradtrace_torch.edges import edge_of, node_of
+from gradtrace_torch.edges import node_of
 from gradtrace_torch.recording.reductions import unsaturated
-from gradtrace_torch.recording.uses import Edge, Share, Way, uses_of
+from gradtrace_torch.recording.uses import Edge, Share, Way, given_to, uses_of
 
 if TYPE_CHECKING:
     from gradtrace_torch.recording.calls import Calls
@@ -71,7 +71,8 @@ class Module(QuickModule):
             self.take_slots(*calls.slots(self._name, self._series))
         for tensor in outputs:
             calls.put(self, tensor)
-        self._look_for_it(arguments, keywords, outputs, since)
+        inputs = _tensors(arguments) + (_tensors(keywords) if keywords else [])
+        self._listen(inputs, outputs, since)
 
     def began(self) -> int:
         """Return how many autograd nodes there were before the call that ends."""
@@ -81,15 +82,19 @@ class Module(QuickModule):
                 return number
         return 0
 
-    def _look_for_it(
-        self, arguments: Any, keywords: Any, outputs: list[Tensor], since: int
-    ) -> None:
-        """Find where the gradients of the call come and go, and put hooks there."""
+    def _listen(self, inputs: list[Tensor], outputs: list[Tensor], since: int) -> None:
+        """Put hooks where the gradients of the call come and where they go.
+
+        A tensor that it hands on has the gradient of all that use it, not only of those that have
+        it from this call: it is left out beside what the call makes, and is all that there is where
+        it makes nothing.
+        """
         results: list[Edge] = [(t.grad_fn, t.output_nr) for t in outputs if node_of(t) is not None]
         if not results:
             return
-        inputs = _tensors(arguments) + (_tensors(keywords) if keywords else [])
-        uses = uses_of(results, inputs, outputs, since)
+        given = given_to(inputs, outputs, since)
+        results = [each for each in results if each not in given] or results
+        uses = uses_of(results, given, since)
         shares = {edge: Share(self._passed, len(places)) for edge, places in uses.items()}
         heard: dict[Any, list[tuple[int, Share]]] = {}
         for edge, places in uses.items():
@@ -99,8 +104,7 @@ class Module(QuickModule):
             node.register_hook(_listener(listening))
         for result in dict.fromkeys(results):
             node, number = result
-            through = node not in heard and any(result == edge_of(each) for each in inputs)
-            node.register_prehook(self._arrival(number, through=through))
+            node.register_prehook(self._arrival(number, through=result in given))
         if COMPILED and self.is_plain and len(uses) == len(results) == 1:
             (edge, places), (node, number) = next(iter(uses.items())), results[0]
             self.suppose(Way.between(edge, node) if len(places) == 1 and not number else None)

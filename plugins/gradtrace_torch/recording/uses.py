@@ -10,7 +10,7 @@ from torch.autograd.graph import Node
 
 from gradtrace_torch.edges import GATHERS, edge_of, node_of
 
-__all__ = ["Edge", "Share", "Way", "uses_of"]
+__all__ = ["Edge", "Share", "Way", "given_to", "uses_of"]
 
 Edge = tuple[Any, int]
 """An autograd node with one of its outputs in the forward pass, or one of its operands."""
@@ -43,28 +43,29 @@ class Share:
                 self._done(total)
 
 
-def uses_of(
-    results: list[Edge], inputs: list[Tensor], outputs: list[Tensor], since: int
-) -> dict[Edge, list[Edge]]:
-    """Return for each input the autograd nodes of the call that use it, with the operand.
+def given_to(inputs: list[Tensor], outputs: list[Tensor], since: int) -> list[Edge]:
+    """Return where the gradients of what a call was given arrive.
 
     Nodes made `since` there were so many belong to the call; 0 where that is not known, of a call
     that writes to none of its inputs.
     """
-    edges: dict[Edge, list[Edge]] = {}
-    oldest = since
     for tensor in inputs:
-        if since and any(tensor is output for output in outputs) and tensor._version:
-            node: Any = node_of(tensor)  # written in place: it used what the tensor was before
-            if node is not None and node._sequence_nr() >= since:
-                return {
-                    edge: [(node, slot)]
-                    for slot, edge in enumerate(node.next_functions)
-                    if edge[0] is not None and edge[0].name() != GATHERS
-                }
-        given = edge_of(tensor)
-        if given is not None:
-            edges[given] = []
+        node: Any = node_of(tensor) if any(tensor is output for output in outputs) else None
+        if since and node is not None and node._sequence_nr() >= since:
+            # written in place: it used what the tensor was before
+            return [
+                edge
+                for edge in node.next_functions
+                if edge[0] is not None and edge[0].name() != GATHERS
+            ]
+    edges = dict.fromkeys(map(edge_of, inputs))
+    return [edge for edge in edges if edge is not None]
+
+
+def uses_of(results: list[Edge], given: list[Edge], since: int) -> dict[Edge, list[Edge]]:
+    """Return for what a call was given the autograd nodes of it that use it, with the operand."""
+    edges: dict[Edge, list[Edge]] = {edge: [] for edge in given}
+    oldest = since
     if not since and edges:
         known = [edge[0]._sequence_nr() for edge in edges if edge[0].next_functions]
         oldest = min(known, default=0)

@@ -202,6 +202,40 @@ def test_what_is_large_is_looked_at_in_every_fourth_step(tmp_path: Path, asked: 
         assert np.isnan(run.matrix(quantity, statistic).only([node]).values[step, 0])
 
 
+def test_what_a_module_hands_on_is_left_out_beside_what_it_makes(tmp_path: Path) -> None:
+    class Block(nn.Module):
+        def forward(self, x: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+            return (x + bias).sin(), bias
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = Block(), Block()
+            self.bias = nn.Parameter(torch.randn(3))
+
+        def forward(self, x: Tensor) -> Tensor:
+            bias = self.bias * 2
+            for block in (self.first, self.second):
+                x, bias = block(x * self.bias, bias)
+            return x * bias
+
+    model, truth = Model(), Truth()
+    with gradtrace.record(model, tmp_path / "run") as recorder:
+        for step in range(3):
+            x, twice = torch.randn(3), model.bias * 2
+            first = (x * model.bias + twice).sin()
+            second = (first * model.bias + twice).sin()
+            for name, made in (("first", first), ("second", second)):
+                (upstream,) = torch.autograd.grad((second * twice).sum(), made, retain_graph=True)
+                truth.tell(step, "upstream gradient", name, upstream, "norm", "count")
+                slope = (1 - made**2).sqrt() * upstream  # to both of what it is given, up to signs
+                both = torch.cat([slope, slope])
+                truth.tell(step, "downstream gradient", name, both, "norm", "count")
+            model(x).sum().backward()
+            recorder.step()
+    assert_recorded(tmp_path / "run", truth)
+
+
 def test_gain_is_downstream_by_upstream(tmp_path: Path) -> None:
     torch.manual_seed(2)
     model = MODELS["loop"]()
