@@ -18,6 +18,7 @@ from gradtrace_torch.recording.hooks import Hook
 from gradtrace_torch.recording.module import Module
 from gradtrace_torch.recording.passes import Passes
 from gradtrace_torch.recording.reductions import measure
+from gradtrace_torch.recording.uses import Edge
 
 __all__ = ["Calls"]
 
@@ -33,8 +34,9 @@ class Calls(QuickCalls):
         """Slots of what is no gradient."""
         self.followed: set[nn.Module] = set()
         """The modules that are followed."""
-        self.since: list[tuple[object, int]] = []
-        """For each call that runs, how many autograd nodes there were before it."""
+        self.begun: list[tuple[object, int, list[Edge]]] = []
+        """For each call that runs, how many autograd nodes there were before it, and what it was
+        given."""
         self._layout = layout
         self._passes = passes
         self.parameters = passes.arrived
@@ -50,7 +52,7 @@ class Calls(QuickCalls):
         call = Module(self, module, name)
         self.followed.add(module)
         if not call.is_plain:
-            yield module.register_forward_pre_hook(Hook(call.enter))
+            yield module.register_forward_pre_hook(Hook(call.enter), with_kwargs=True)
         yield module.register_forward_hook(Hook(call.leave), with_kwargs=True)
 
     def schedule(self, schedule: Schedule, *, scaled: bool) -> None:
@@ -72,7 +74,7 @@ class Calls(QuickCalls):
         self._streams.join()
         page, self.page = self.page, Page()
         self.forward.clear()
-        self.since.clear()
+        self.begun.clear()
         self.rest()
         return page
 

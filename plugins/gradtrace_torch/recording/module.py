@@ -18,7 +18,7 @@ from gradtrace_torch.arguments import tensors_in
 from gradtrace_torch.compiled import COMPILED, QuickModule
 from gradtrace_torch.edges import node_of
 from gradtrace_torch.recording.reductions import unsaturated
-from gradtrace_torch.recording.uses import Edge, Share, Way, given_to, uses_of
+from gradtrace_torch.recording.uses import Edge, Share, Way, edges_of, uses_of
 
 if TYPE_CHECKING:
     from gradtrace_torch.recording.calls import Calls
@@ -40,10 +40,14 @@ class Module(QuickModule):
         self._name = name
         self._series = lambda quantity: Series(name, quantity, "module", op, name, "parts")
 
-    def enter(self, module: nn.Module, arguments: tuple[Any, ...]) -> None:
-        """Remember how many autograd nodes there are before the call."""
+    def enter(
+        self, module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]
+    ) -> None:
+        """Remember what the call is given: it may write to it in place."""
         if not is_compiling() and self._calls.on:
-            self._calls.since.append((self, torch._C._autograd._get_sequence_nr()))
+            number = torch._C._autograd._get_sequence_nr()
+            with DisableTorchFunction():
+                self._calls.begun.append((self, number, _given(arguments, keywords)))
 
     def leave(
         self, module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any
@@ -59,7 +63,7 @@ class Module(QuickModule):
         calls = self._calls
         if not calls.on or is_compiling():
             return
-        since = 0 if self.is_plain else self.began()
+        begun = None if self.is_plain else self.began()
         if not is_grad_enabled() or peek_interpreter_stack() is not None:
             return  # inside of a transform, such as vmap, there are no elements to read
         if calls.expectant and _current_graph_task_id() == -1:
@@ -71,18 +75,18 @@ class Module(QuickModule):
             self.take_slots(*calls.slots(self._name, self._series))
         for tensor in outputs:
             calls.put(self, tensor)
-        inputs = _tensors(arguments) + (_tensors(keywords) if keywords else [])
-        self._listen(inputs, outputs, since)
+        since, given = begun or (0, _given(arguments, keywords))
+        self._listen(given, outputs, since)
 
-    def began(self) -> int:
-        """Return how many autograd nodes there were before the call that ends."""
-        while self._calls.since:
-            call, number = self._calls.since.pop()
+    def began(self) -> tuple[int, list[Edge]] | None:
+        """Return how many autograd nodes there were before the call that ends, and what it had."""
+        while self._calls.begun:
+            call, number, given = self._calls.begun.pop()
             if call is self:
-                return number
-        return 0
+                return number, given
+        return None
 
-    def _listen(self, inputs: list[Tensor], outputs: list[Tensor], since: int) -> None:
+    def _listen(self, given: list[Edge], outputs: list[Tensor], since: int) -> None:
         """Put hooks where the gradients of the call come and where they go.
 
         A tensor that it hands on has the gradient of all that use it, not only of those that have
@@ -90,9 +94,6 @@ class Module(QuickModule):
         it makes nothing.
         """
         results: list[Edge] = [(t.grad_fn, t.output_nr) for t in outputs if node_of(t) is not None]
-        if not results:
-            return
-        given = given_to(inputs, outputs, since)
         results = [each for each in results if each not in given] or results
         uses = uses_of(results, given, since)
         shares = {edge: Share(self._passed, len(places)) for edge, places in uses.items()}
@@ -129,6 +130,13 @@ def _listener(
             share.add(downstream[slot])
 
     return hook
+
+
+def _given(arguments: Any, keywords: Any) -> list[Edge]:
+    """Return where the gradients of what a call is given arrive, if any do."""
+    if not is_grad_enabled() or peek_interpreter_stack() is not None:
+        return []
+    return edges_of(_tensors(arguments) + (_tensors(keywords) if keywords else []))
 
 
 def _tensors(value: Any) -> list[Tensor]:

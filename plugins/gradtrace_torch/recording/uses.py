@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from torch import Tensor
 from torch.autograd.graph import Node
 
-from gradtrace_torch.edges import GATHERS, edge_of, node_of
+from gradtrace_torch.edges import edge_of
 
-__all__ = ["Edge", "Share", "Way", "given_to", "uses_of"]
+__all__ = ["Edge", "Share", "Way", "edges_of", "uses_of"]
 
 Edge = tuple[Any, int]
 """An autograd node with one of its outputs in the forward pass, or one of its operands."""
@@ -43,27 +43,17 @@ class Share:
                 self._done(total)
 
 
-def given_to(inputs: list[Tensor], outputs: list[Tensor], since: int) -> list[Edge]:
-    """Return where the gradients of what a call was given arrive.
-
-    Nodes made `since` there were so many belong to the call; 0 where that is not known, of a call
-    that writes to none of its inputs.
-    """
-    for tensor in inputs:
-        node: Any = node_of(tensor) if any(tensor is output for output in outputs) else None
-        if since and node is not None and node._sequence_nr() >= since:
-            # written in place: it used what the tensor was before
-            return [
-                edge
-                for edge in node.next_functions
-                if edge[0] is not None and edge[0].name() != GATHERS
-            ]
-    edges = dict.fromkeys(map(edge_of, inputs))
+def edges_of(tensors: list[Tensor]) -> list[Edge]:
+    """Return where the gradients of tensors arrive, each place once."""
+    edges = dict.fromkeys(map(edge_of, tensors))
     return [edge for edge in edges if edge is not None]
 
 
 def uses_of(results: list[Edge], given: list[Edge], since: int) -> dict[Edge, list[Edge]]:
-    """Return for what a call was given the autograd nodes of it that use it, with the operand."""
+    """Return for what a call was given the autograd nodes of it that use it, with the operand.
+
+    Nodes made `since` there were so many belong to the call; 0 where that is not known.
+    """
     edges: dict[Edge, list[Edge]] = {edge: [] for edge in given}
     oldest = since
     if not since and edges:

@@ -236,6 +236,39 @@ def test_what_a_module_hands_on_is_left_out_beside_what_it_makes(tmp_path: Path)
     assert_recorded(tmp_path / "run", truth)
 
 
+def write_twice(x: Tensor) -> Tensor:
+    return x.mul_(3).tanh_()
+
+
+def write_to_part(x: Tensor) -> Tensor:
+    x[:, :2].mul_(3)
+    return x.sin()
+
+
+@pytest.mark.parametrize("write", [write_twice, write_to_part])
+def test_modules_that_write_to_what_they_are_given(
+    tmp_path: Path, write: Callable[[Tensor], Tensor]
+) -> None:
+    class Writes(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return write(x)
+
+    model = nn.Sequential(nn.Linear(4, 5), Writes())
+    truth = Truth()
+    with gradtrace.record(model, tmp_path / "run") as recorder:
+        for step in range(3):
+            x = torch.randn(6, 4)
+            given = nn.functional.linear(x, model[0].weight, model[0].bias).detach()
+            given.requires_grad_()
+            made = write(given * 1)
+            made.square().sum().backward()
+            truth.tell(step, "upstream gradient", "1", 2 * made, "norm", "count")
+            truth.tell(step, "downstream gradient", "1", given.grad, "norm", "count")
+            model(x).square().sum().backward()
+            recorder.step()
+    assert_recorded(tmp_path / "run", truth)
+
+
 def test_gain_is_downstream_by_upstream(tmp_path: Path) -> None:
     torch.manual_seed(2)
     model = MODELS["loop"]()
