@@ -76,6 +76,14 @@ INLINE void finish(moments *found, size_t size) {
         zeros[J] += x == 0;                                                                        \
     }
 
+/* Add an element to the sums alone. */
+#define ADD(ELEMENT, REAL, J)                                                                      \
+    {                                                                                              \
+        REAL x = ELEMENT;                                                                          \
+        some[J] += x;                                                                              \
+        some_squares[J] += x * x;                                                                  \
+    }
+
 /* DEFINE(f32, float, float, int32_t, 1e-31) is what there is for f32: how an element is stored, in
    what it is added up, an integer of that size, and the mean square below which too many squares
    may have vanished. */
@@ -144,16 +152,8 @@ INLINE void finish(moments *found, size_t size) {
             REAL some[MANY_LANES] = {0}, some_squares[MANY_LANES] = {0};                           \
             size_t end = size - start < BLOCK ? size : start + BLOCK, i = start;                   \
             for (; i + MANY_LANES <= end; i += MANY_LANES)                                         \
-                for (int j = 0; j < MANY_LANES; j++) {                                             \
-                    REAL x = from_##NAME(elements[i + j]);                                         \
-                    some[j] += x;                                                                  \
-                    some_squares[j] += x * x;                                                      \
-                }                                                                                  \
-            for (int j = 0; i < end; i++, j++) {                                                   \
-                REAL x = from_##NAME(elements[i]);                                                 \
-                some[j] += x;                                                                      \
-                some_squares[j] += x * x;                                                          \
-            }                                                                                      \
+                for (int j = 0; j < MANY_LANES; j++) ADD(from_##NAME(elements[i + j]), REAL, j)    \
+            for (int j = 0; i < end; i++, j++) ADD(from_##NAME(elements[i]), REAL, j)              \
             for (int j = 0; j < MANY_LANES; j++) sum[j] += some[j], squares[j] += some_squares[j]; \
         }                                                                                          \
         *found = NOTHING;                                                                          \
