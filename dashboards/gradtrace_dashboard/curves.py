@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from gradtrace_dashboard import data
+from gradtrace_dashboard.cells import INFINITE, NAN, ZERO, Cells
 from gradtrace_dashboard.charts.lines import Curve, curve_of
-from gradtrace_dashboard.tracks import INFINITE, NAN, TOTAL, ZERO, Cells
+from gradtrace_dashboard.rows import TOTAL
 
 __all__ = ["curve", "loss", "rows", "total"]
 

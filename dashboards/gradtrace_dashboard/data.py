@@ -24,7 +24,8 @@ from gradtrace.recording.folder import find_runs
 from gradtrace.recording.rankfile import Scalar
 from gradtrace.recording.reader import Recording, open_recording
 from gradtrace.recording.schema import rank_files
-from gradtrace_dashboard.tracks import Cells, Track
+from gradtrace_dashboard.cells import Cells
+from gradtrace_dashboard.tracks import Track
 
 __all__ = [
     "AHEAD",

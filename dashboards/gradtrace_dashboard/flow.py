@@ -11,7 +11,7 @@ import streamlit as st
 
 from gradtrace.recording.sample import Series
 from gradtrace_dashboard import address, data
-from gradtrace_dashboard.tracks import Cells
+from gradtrace_dashboard.cells import Cells
 from gradtrace_dashboard.words import first_quantity, label_of, meaning, statistics_of
 
 __all__ = ["View", "arranged", "choose", "grouped", "matches", "window_of"]

@@ -13,6 +13,7 @@ import pytest
 
 from gradtrace.recording.reader import Histograms
 from gradtrace.recording.sample import EDGES
+from gradtrace_dashboard.cells import ABSENT, INFINITE, NAN, NUMBER, ZERO, Cells
 from gradtrace_dashboard.charts import scene as scenes
 from gradtrace_dashboard.charts import theme as themes
 from gradtrace_dashboard.charts.heat import heat, payload, to_svg
@@ -24,7 +25,6 @@ from gradtrace_dashboard.charts.ridges import ridges
 from gradtrace_dashboard.charts.scales import Scale
 from gradtrace_dashboard.charts.scene import colouring, edge_id, fitting, measure, scene
 from gradtrace_dashboard.charts.theme import DARK, LIGHT, palette
-from gradtrace_dashboard.tracks import ABSENT, INFINITE, NAN, NUMBER, ZERO, Cells
 from gradtrace_dashboard.views.compare import aligned
 from tests.dashboard.runs import NASTY, small_graph
 

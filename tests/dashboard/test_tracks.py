@@ -10,10 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import gradtrace
 from gradtrace.recording.sample import Series, Step
 from gradtrace.recording.writer import Writer
 from gradtrace_dashboard import data, tracks
-from gradtrace_dashboard.tracks import ABSENT, INFINITE, NAN, NUMBER, ZERO, Cells, Track
+from gradtrace_dashboard.cells import ABSENT, INFINITE, NAN, NUMBER, ZERO, Cells
+from gradtrace_dashboard.rows import TOTAL, rows_of
+from gradtrace_dashboard.tracks import Track
 from tests.dashboard.runs import odd_run
 from tests.recording.runs import recorded, statistics, training, wait_for
 
@@ -59,7 +62,7 @@ def test_merging_keeps_extremes_and_all_that_is_odd(values: np.ndarray, most: in
 
 def test_what_is_no_number_is_shown_as_itself(tmp_path: Path) -> None:
     recording = odd_run(tmp_path / "odd")
-    found = tracks.rows_of(recording, "gradient", "norm", tuple("abcde"), slice(0, 1))
+    found = rows_of(recording, "gradient", "norm", tuple("abcde"), slice(0, 1))
     assert found.kinds[0].tolist() == [NUMBER, ZERO, NAN, INFINITE, ABSENT]
     assert found.high[0, 0] == 5.0
 
@@ -68,7 +71,7 @@ def test_a_tensor_with_both_has_nan_and_inf(tmp_path: Path) -> None:
     series = (Series("a", "gradient"), Series("b", "gradient"))
     rows = np.array([statistics([np.nan, np.inf]), statistics([np.inf, 1.0])])
     recording = recorded(tmp_path / "run", [Step(0, 1.0, {}, series, rows)])
-    found = tracks.rows_of(recording, "gradient", "norm", ("a", "b"), slice(0, 1))
+    found = rows_of(recording, "gradient", "norm", ("a", "b"), slice(0, 1))
     assert found.kinds[0].tolist() == [NAN | INFINITE, INFINITE]
     header, a, b = found.rows()
     assert dict(zip(header, a, strict=True))["NaN"] is True
@@ -81,7 +84,7 @@ def test_the_gain_of_nothing_is_not_computed(tmp_path: Path) -> None:
     )
     row = statistics([0.0, 0.0])
     recording = recorded(tmp_path / "run", [Step(0, 1.0, {}, series, np.array([row, row]))])
-    found = tracks.rows_of(recording, "gain", "norm", ("a",), slice(0, 1))
+    found = rows_of(recording, "gain", "norm", ("a",), slice(0, 1))
     assert found.kinds[0].tolist() == [ABSENT]
 
 
@@ -107,7 +110,7 @@ def test_a_spike_of_one_step_survives_any_length(tmp_path: Path, monkeypatch) ->
 
 def test_the_total_is_the_norm_of_all_nodes(tmp_path: Path) -> None:
     recording = recorded(tmp_path / "run", training(10))
-    found, complete = data.cells(tmp_path / "run", "gradient", tracks.TOTAL, patience=10)
+    found, complete = data.cells(tmp_path / "run", "gradient", TOTAL, patience=10)
     assert complete
     expected = np.linalg.norm(recording.matrix("gradient").values, axis=1)
     np.testing.assert_allclose(found.high[:, 0], expected, rtol=1e-6)
@@ -171,7 +174,7 @@ def test_a_step_that_lacks_a_node_says_not_computed(tmp_path: Path) -> None:
         Step(1, 2.0, {}, (early, late), np.concatenate([row, row])),
     ]
     recording = recorded(tmp_path / "run", steps)
-    found = tracks.rows_of(recording, "gradient", "norm", ("a", "b"), slice(0, 2))
+    found = rows_of(recording, "gradient", "norm", ("a", "b"), slice(0, 2))
     assert found.kinds.tolist() == [[NUMBER, ABSENT], [NUMBER, NUMBER]]
 
 
@@ -180,3 +183,45 @@ def test_a_window_holds_its_steps_only(tmp_path: Path) -> None:
     found, complete = data.cells(tmp_path / "run", "gradient", window=(10, 19), patience=10)
     assert complete
     assert found.first.tolist() == list(range(10, 20))
+
+
+@pytest.mark.parametrize("every", [1, 2])
+@pytest.mark.parametrize("chunk", [3, 4000])
+def test_what_is_large_is_held_between_the_steps_that_look_at_it(
+    tmp_path: Path, monkeypatch, every: int, chunk: int
+) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(tracks, "CHUNK", chunk)
+
+    class Model(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.wide, self.act = torch.nn.Linear(4, 9000), torch.nn.Tanh()
+            self.small = torch.nn.Linear(9000, 2)
+            self.rare = torch.nn.Linear(2, 2)
+
+        def forward(self, x):
+            y = self.small(self.act(self.wide(x)))
+            return self.rare(y) if recorder.steps % 3 == 0 else y
+
+    model = Model()
+    with gradtrace.record(model, tmp_path / "run", every=every, snapshots_every=None) as recorder:
+        for _ in range(15):
+            model(torch.randn(6, 4)).sum().backward()
+            model.zero_grad()
+            recorder.step()
+    for quantity in ("upstream gradient", "gain"):
+        matrix = gradtrace.open_recording(tmp_path / "run").matrix(quantity)
+        for window in (None, (5, 14)):
+            found, _ = data.cells(tmp_path / "run", quantity, window=window, patience=10)
+            begins = 5 if window else 0
+            assert found.first.tolist() == [s for s in range(begins, 15) if s % every == 0]
+            for node in ("wide", "act", "small", "rare"):
+                column, row = found.nodes.index(node), matrix.nodes.index(node)
+                known = dict(zip(matrix.steps.tolist(), matrix.values[:, row], strict=True))
+                held = node != "rare"
+                expected = [
+                    known[s - s % 4] if held and np.isnan(known[s]) else known[s]
+                    for s in found.first.tolist()
+                ]
+                np.testing.assert_array_equal(found.high[:, column], expected)

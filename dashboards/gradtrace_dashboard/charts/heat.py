@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gradtrace_dashboard.cells import INFINITE, NAN, ZERO, Cells
 from gradtrace_dashboard.charts.legend import FIRST, STATES, colours, legend
 from gradtrace_dashboard.charts.scales import Scale
 from gradtrace_dashboard.charts.svg import document, picture, text
 from gradtrace_dashboard.charts.theme import DIVERGING, Theme, between
-from gradtrace_dashboard.tracks import INFINITE, NAN, ZERO, Cells
 
 __all__ = ["Heat", "differences", "heat", "levels", "payload", "shares", "to_svg"]
 

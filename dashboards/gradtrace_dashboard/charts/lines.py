@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gradtrace_dashboard.cells import INFINITE, NAN
 from gradtrace_dashboard.charts.axes import Frame
 from gradtrace_dashboard.charts.scales import Scale
 from gradtrace_dashboard.charts.svg import document, line, rect, tag, text
 from gradtrace_dashboard.charts.theme import Theme
-from gradtrace_dashboard.tracks import INFINITE, NAN
 
 __all__ = ["Curve", "curve_of", "lines", "spans_decades", "sparkline"]
 

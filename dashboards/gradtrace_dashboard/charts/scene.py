@@ -13,11 +13,11 @@ import numpy as np
 import gradtrace
 from gradtrace.render.interactive.data import page_data
 from gradtrace.render.labels import summaries
+from gradtrace_dashboard.cells import NAN, kinds_of
 from gradtrace_dashboard.charts.heat import levels
 from gradtrace_dashboard.charts.legend import colours, strip
 from gradtrace_dashboard.charts.scales import Scale
 from gradtrace_dashboard.charts.theme import Theme, ink_on
-from gradtrace_dashboard.tracks import NAN, kinds_of
 
 __all__ = ["COLOURINGS", "MOST", "colouring", "edge_id", "fitting", "measure", "scene"]
 

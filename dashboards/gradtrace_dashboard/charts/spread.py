@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gradtrace.recording.reader import Histograms
-from gradtrace_dashboard.tracks import NUMBER, ZERO, Cells
+from gradtrace_dashboard.cells import NUMBER, ZERO, Cells
 
 __all__ = ["spread"]
 

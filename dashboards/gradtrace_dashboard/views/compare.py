@@ -14,9 +14,10 @@ import gradtrace
 from gradtrace.errors import GradtraceError
 from gradtrace.render.numbers import number
 from gradtrace_dashboard import address, common, curves, data
+from gradtrace_dashboard.cells import ABSENT, INFINITE, NAN, NUMBER, ZERO, Bits, Cells
 from gradtrace_dashboard.charts.heat import differences, to_svg
 from gradtrace_dashboard.charts.lines import lines, spans_decades
-from gradtrace_dashboard.tracks import ABSENT, INFINITE, NAN, NUMBER, ZERO, Bits, Cells, rows_of
+from gradtrace_dashboard.rows import rows_of
 from gradtrace_dashboard.words import first_quantity, label_of
 
 __all__ = ["aligned", "show"]

@@ -11,10 +11,11 @@ import numpy.typing as npt
 import streamlit as st
 
 from gradtrace_dashboard import address, common, data
+from gradtrace_dashboard.cells import ABSENT, INFINITE, NAN, ZERO, Cells
 from gradtrace_dashboard.charts.heat import Heat, heat, to_svg
 from gradtrace_dashboard.charts.profile import profile
 from gradtrace_dashboard.flow import View, arranged, choose
-from gradtrace_dashboard.tracks import ABSENT, INFINITE, NAN, ZERO, Cells, rows_of
+from gradtrace_dashboard.rows import interval_of, rows_of
 from gradtrace_dashboard.words import counted, first_quantity
 
 __all__ = ["show"]
@@ -81,6 +82,8 @@ def _body(run: data.Run, view: View, ticking: bool, playing: bool) -> None:
         data.AHEAD.read(run.path, first_quantity(data.quantities(run.path)))
     last = f"up to step {int(steps[-1]):,}" if complete else "reading the rest of the run …"
     hint = "Click a cell to open the layer, Shift-click to choose its step."
+    if (interval := interval_of(data.recorded(run.path), view.quantity)) > 1:
+        hint += f" What is large is looked at every {interval} steps, and held in between."
     size = f"{counted(len(shown.nodes), 'node')} × {counted(len(steps), 'step')}"
     st.caption(f"{size}, {last}. {hint}")
 
