@@ -28,7 +28,6 @@ __all__ = ["TOTAL", "interval_of", "rows_of"]
 TOTAL = "total"
 """In the place of a statistic: the Euclidean norm over all nodes together, as one column."""
 
-
 EACH = frozenset({"value", "gradient", "unclipped gradient", "local gradient", "clipping"})
 """Quantities that each step looks at, however large they are."""
 
@@ -52,9 +51,11 @@ def rows_of(
 def interval_of(recording: Recording, quantity: str) -> int:
     """Return every how many steps a run looks at a quantity where that is large."""
     facts = recording.facts
-    every = int(facts.get("every", 1))
-    seldom = 1 if quantity in EACH else int(facts.get("large_every", 1)) // every
-    return every * max(1, seldom)
+    every, large_every = (facts.get(name) for name in ("every", "large_every"))
+    every = every if isinstance(every, int) and every > 0 else 1
+    if quantity in EACH or not isinstance(large_every, int):
+        return every
+    return every * max(1, large_every // every)
 
 
 def _held(recording: Recording, quantity: str, rows: Cells, interval: int) -> Cells:
