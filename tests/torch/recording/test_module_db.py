@@ -59,15 +59,16 @@ def differentiate(model: Several, number: int, given: Any, truth: Truth, step: i
             truth.tell(step, quantity, f"several.{number}", whole, "norm", "count")
 
 
-@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 @pytest.mark.parametrize("info", module_db, ids=name_of)
-def test_gradients_at_a_module_are_those_that_torch_computes(
-    tmp_path: Path, info: Any, training: bool
-) -> None:
-    made, inputs = zip(*samples(info, training), strict=True)
+def test_gradients_at_a_module_are_those_that_torch_computes(tmp_path: Path, info: Any) -> None:
+    modules, inputs = [], []
     torch.manual_seed(0)
-    modules = [info.module_cls(*each.args, **each.kwargs).to(torch.float64) for each in made]
-    model, truth = Several(modules).train(training), Truth()
+    for training in (True, False):
+        for made, given in samples(info, training):
+            module = info.module_cls(*made.args, **made.kwargs)
+            modules.append(module.to(torch.float64).train(training))
+            inputs.append(given)
+    model, truth = Several(modules), Truth()
     with gradtrace.record(
         model, tmp_path / "run", snapshots_every=None, histograms_every=None
     ) as recorder:
