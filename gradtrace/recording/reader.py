@@ -182,7 +182,11 @@ class Recording:
         return found if nodes is None else found.only(nodes)
 
     def frame(self, quantity: str, statistic: str = "norm", **options: Any) -> pd.DataFrame:
-        """Return what `matrix` does as a pandas frame, a row for each step, a column a node."""
+        """Return what `matrix` does as a pandas frame, a row for each step, a column a node.
+
+        What is large is NaN in the steps that did not look at it: see `large_every` of
+        `gradtrace.record`. `frame(...).ffill()` holds the last number.
+        """
         return self.matrix(quantity, statistic, **options).frame()
 
     def histograms(
