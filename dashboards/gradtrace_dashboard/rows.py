@@ -62,7 +62,7 @@ def _held(recording: Recording, quantity: str, rows: Cells, interval: int) -> Ce
     """Return what was seen last of large tensors where a step did not look at them."""
     looked = rows.first - rows.first % interval
     sources = np.searchsorted(rows.first, looked)
-    there = rows.first[np.minimum(sources, max(len(rows.first) - 1, 0))] == looked
+    there = rows.first[sources] == looked
     unseen = (rows.kinds == ABSENT) & ((rows.first > looked) & there)[:, None]
     if not unseen.any():
         return rows
@@ -84,10 +84,7 @@ def _is_large(
     """Tell of which nodes a tensor was large, in each step: this quantity or the output."""
     found = np.zeros(shape, bool)
     for each in {*RATIOS.get(quantity, (quantity,)), "output"} & set(recording.quantities):
-        table = recording.matrix(each, "count", steps=steps)
-        counts = _placed(table.values, table.nodes, nodes)
-        if counts.shape == shape:
-            found |= counts > LARGE
+        found |= _beside(recording, each, "count", nodes, steps, shape) > LARGE
     return found
 
 
@@ -126,14 +123,27 @@ def _spoilt(
     """Return which tensors have a NaN or an infinite element; both where a run does not tell."""
     found, known = np.zeros(shape, np.uint8), np.ones(shape, bool)
     for each in RATIOS.get(quantity, (quantity,)):
-        tables = (recording.matrix(each, s, steps=steps) for s in ("nonfinite", "nan"))
-        every, nan = (_placed(table.values, table.nodes, nodes) for table in tables)
-        if every.shape != shape:
-            return np.zeros(shape, np.uint8)
+        every, nan = (
+            _beside(recording, each, name, nodes, steps, shape) for name in ("nonfinite", "nan")
+        )
         known &= ~np.isnan(every)
         found |= np.where((every > 0) & ~(nan == 0), np.uint8(NAN), np.uint8(0))
         found |= np.where((every > 0) & ~(nan == every), np.uint8(INFINITE), np.uint8(0))
     return np.where(known, found, np.uint8(0))
+
+
+def _beside(
+    recording: Recording,
+    quantity: str,
+    statistic: str,
+    nodes: tuple[str, ...],
+    steps: slice,
+    shape: tuple[int, ...],
+) -> Floats:
+    """Return one more statistic of steps; NaN if the run has got more of them meanwhile."""
+    table = recording.matrix(quantity, statistic, steps=steps)
+    values = _placed(table.values, table.nodes, nodes)
+    return values if values.shape == shape else np.full(shape, np.nan, np.float32)
 
 
 def _placed(values: npt.NDArray[Any], have: tuple[str, ...], want: tuple[str, ...]) -> Floats:
