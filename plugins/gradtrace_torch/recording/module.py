@@ -47,7 +47,8 @@ class Module(QuickModule):
         if not is_compiling() and self._calls.on:
             number = torch._C._autograd._get_sequence_nr()
             with DisableTorchFunction():
-                self._calls.begun.append((self, number, _given(arguments, keywords)))
+                given = _given(arguments, keywords) if _is_differentiated() else []
+            self._calls.begun.append((self, number, given))
 
     def leave(
         self, module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any
@@ -64,8 +65,8 @@ class Module(QuickModule):
         if not calls.on or is_compiling():
             return
         begun = None if self.is_plain else self.began()
-        if not is_grad_enabled() or peek_interpreter_stack() is not None:
-            return  # inside of a transform, such as vmap, there are no elements to read
+        if not _is_differentiated():
+            return
         if calls.expectant and _current_graph_task_id() == -1:
             calls.begin()
         outputs = [output] if type(output) is Tensor else _tensors(output)
@@ -132,10 +133,13 @@ def _listener(
     return hook
 
 
+def _is_differentiated() -> bool:
+    """Tell whether a call is now: inside of a transform, as vmap, there are no elements to read."""
+    return is_grad_enabled() and peek_interpreter_stack() is None
+
+
 def _given(arguments: Any, keywords: Any) -> list[Edge]:
     """Return where the gradients of what a call is given arrive, if any do."""
-    if not is_grad_enabled() or peek_interpreter_stack() is not None:
-        return []
     return edges_of(_tensors(arguments) + (_tensors(keywords) if keywords else []))
 
 
